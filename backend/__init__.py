@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem, UserError
+from backend.extensions.manifest import name_of as extension_name
 from backend.image.file_names import WORDS as NAME_WORDS
 from backend.request.field import Field
 from backend.request.output_size import form_sizes
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "LOCAL", "NAME_WORDS", "PINNABLE", "STARTS", "Administration", "Backend", "Door", "EaselError",
            "Field", "Image", "InvalidRequest", "Job", "JobLine", "Live", "ModelFile", "NotFound", "Overview", "Problem",
-           "Request", "Settings", "SharedPage", "State", "Status", "Table", "User", "UserError", "Worker", "form_sizes",
-           "record_place", "spread"]
+           "Request", "Settings", "SharedPage", "State", "Status", "Table", "User", "UserError", "Worker",
+           "extension_name", "form_sizes", "record_place", "spread"]
 
 
 LATER = {"Backend": "backend", "Door": "door", "SharedPage": "sharing",

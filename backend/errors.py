@@ -9,7 +9,8 @@
     |-- CheckpointError           a model file is missing, broken or of a family Easel cannot load
     |-- OutOfMemory               the picture does not fit, even after splitting and tiling
     |-- StorageError              the picture or the database could not be written
-    `-- WorkerLost                the worker process died; carries what is known of why
+    |-- WorkerLost                the worker process died; carries what is known of why
+    `-- WorkCancelled             nobody waits any more for what a worker is in the middle of
 
 An error crosses the process border as `Problem`s: a field name (or "") and a sentence.
 """
@@ -81,3 +82,10 @@ class DatabaseAway(StorageError):
 
 class WorkerLost(EaselError):
     """The worker process ended in the middle of a job."""
+
+
+class WorkCancelled(EaselError):
+    """Nobody waits any more for what the worker is in the middle of."""
+
+    def __init__(self) -> None:
+        super().__init__("It was cancelled.")

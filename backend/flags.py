@@ -53,6 +53,8 @@ HELP = {
     "audit-days": "For how many days entries of the audit log are kept. Default: %(default)s.",
     "ignore-unknown": "An account, or a part of a program's User-Agent, for which the API passes over what Easel lacks "
                       "in place of refusing it; the answer lists what that was. May be given several times.",
+    "face-folder": "A folder with pictures of faces that the API may name as the source of a face swap, it or one "
+                   "below it. May be given several times. Default: none.",
     "api-server-stop": "Let the API's server-stop, server-kill and server-restart end Easel where nobody logs in; with "
                        "logins admins may.",
     "data": "Folder for pictures and the queue. Default: %(default)s.",
@@ -104,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--share-links", choices=("login", "open"), default="login", help=HELP["share-links"])
     flags.add_argument("--audit-days", type=int, default=365, metavar="DAYS", help=HELP["audit-days"])
     flags.add_argument("--ignore-unknown", action="append", default=[], metavar="NAME", help=HELP["ignore-unknown"])
+    flags.add_argument("--face-folder", type=Path, action="append", default=[], metavar="DIR", help=HELP["face-folder"])
     flags.add_argument("--api-server-stop", action="store_true", help=HELP["api-server-stop"])
     flags.add_argument("--data", type=Path, default=HOME / "data", metavar="DIR", help=HELP["data"])
     flags.add_argument("--database", default="", metavar="URL", help=HELP["database"])
@@ -142,6 +145,7 @@ def settings_from(flags: argparse.Namespace, environment: Mapping[str, str]) -> 
                         cluster_idle=flags.cluster_idle,
                         hosts=tuple(map(_host, flags.allow_host)),
                         ignore_unknown=tuple(map(_named, flags.ignore_unknown)),
+                        face_folders=tuple(_folder(each, "--face-folder") for each in flags.face_folder),
                         api_server_stop=flags.api_server_stop,
                         log_format=flags.log_format, share=flags.share,
                         metrics_from=tuple(_network(each, "--metrics-from") for each in flags.metrics_from),

@@ -40,7 +40,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the job at the next network call; pictures in work come as far as they are."""
+    """Stop the job at the next network call, or in the middle of what is prepared for it; pictures in work come as far
+    as they are. `job` may be the task of a `Look` instead.
+    """
 
     job: str
 

@@ -65,6 +65,7 @@ class Settings:
 
     webhook_hosts: tuple[str, ...] = ()       # names, addresses and networks that jobs may tell of their end
     ignore_unknown: tuple[str, ...] = ()      # accounts, or parts of a User-Agent, for whom the API passes over
+    face_folders: tuple[Path, ...] = ()       # with pictures of faces that requests may name
     api_server_stop: bool = False             # whether clients may stop Easel where nobody logs in
 
     @property

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from backend.store.checkpoint_affinity import CheckpointAffinity
-from backend.store.fair_scheduler import FairQueue, Waiting
+from backend.store.fair_queue import FairQueue, WaitingJob
 from backend.store.job_choice import Order, as_it_is, chosen
 
 CARDS = (1, 4, 16, 64, 256)
@@ -71,7 +71,7 @@ def _simulated(number: int, *, affinity: bool) -> dict[str, float]:
 
 
 def _begin(queue: FairQueue, rule: CheckpointAffinity, cards: Cards, card: int, order: Order, now: float,
-           arrivals: list[tuple[float, Waiting]]) -> float | None:
+           arrivals: list[tuple[float, WaitingJob]]) -> float | None:
     """Give a free card its next job; the seconds that it takes, None where nothing waits."""
     started = time.perf_counter()
     found = chosen(queue, 1, (), 1, order)
@@ -90,7 +90,7 @@ def _begin(queue: FairQueue, rule: CheckpointAffinity, cards: Cards, card: int, 
     return DRAW_SECONDS + LOAD_SECONDS * reads
 
 
-def _arrivals(dice: random.Random, cards: int) -> list[tuple[float, Waiting]]:
+def _arrivals(dice: random.Random, cards: int) -> list[tuple[float, WaitingJob]]:
     """Jobs with the moments at which they come, each person with a favourite checkpoint and sometimes another."""
     popularity = [1 / rank for rank in range(1, CHECKPOINTS + 1)]
     names = [f"checkpoint {number}" for number in range(CHECKPOINTS)]
@@ -100,5 +100,5 @@ def _arrivals(dice: random.Random, cards: int) -> list[tuple[float, Waiting]]:
         moment += dice.expovariate(LOAD * cards / DRAW_SECONDS)
         person = dice.randrange(len(favourite))
         checkpoint = favourite[person] if dice.random() < 0.8 else dice.choices(names, popularity)[0]
-        found.append((moment, Waiting(str(index), f"person {person}", index, checkpoint=checkpoint)))
+        found.append((moment, WaitingJob(str(index), f"person {person}", index, checkpoint=checkpoint)))
     return found

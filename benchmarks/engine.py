@@ -20,9 +20,9 @@ from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded, stacked
+from backend.worker.models.encoded_text import Encoded, stacked
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from benchmarks import models
 from benchmarks.timing import in_turns, medians, ratio
 
@@ -37,7 +37,7 @@ def measure(device: str) -> dict[str, Any]:
     cpu = on_cpu(device)
     return {
         "demo": compare(*models.demo(device), Request(**_request(128, 20)), rounds=9),
-        "sd1": compare(*models.full_size(device), Request(**_request(512, 2 if cpu else 30)), rounds=3 if cpu else 7),
+        "sd1": compare(*models.full_size(device), Request(**_request(512, 2 if cpu else 30)), rounds=5 if cpu else 7),
     }
 
 

@@ -26,8 +26,8 @@ from backend.catalog.model_file import CLIP_VISION, CONTROLNET, IP_ADAPTER, File
 from backend.request.request import Request
 from backend.worker.adapters import controlnet
 from backend.worker.adapters.ip_adapter import cross_attentions
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from benchmarks import models
 from benchmarks.engine import NEGATIVE, PROMPT, asked, decoded, draw, networks, on_cpu
 from benchmarks.gpu.networks import random_memory

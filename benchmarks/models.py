@@ -13,9 +13,9 @@ from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Epsilon
 from backend.settings import HOME
 from backend.worker.device import Placement, place
-from backend.worker.models import clip, sd1
-from backend.worker.models.base import Model
+from backend.worker.models import clip_text, sd1
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.preview_colours import preview_factors
 
 FULL = ModelFile(CHECKPOINT, "sd1-random", path="", family="sd1", sha256="0" * 64)
@@ -36,7 +36,7 @@ def _random_networks(checkpoint: ModelFile, placement: Placement) -> Model:
     unet = UNet2DConditionModel.from_config(sd1.UNET)
     unet.to(placement.device, placement.unet, memory_format=torch.channels_last)
     autoencoder = AutoencoderKL.from_config(sd1.VAE).to(placement.device, placement.vae)
-    text = CLIPTextModel(CLIPTextConfig(**clip.CLIP_L, bos_token_id=49406, eos_token_id=49407))
+    text = CLIPTextModel(CLIPTextConfig(**clip_text.CLIP_L, bos_token_id=49406, eos_token_id=49407))
     text.to(placement.device, placement.text)
     for network in (unet, autoencoder, text):
         network.eval().requires_grad_(False)

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from backend.catalog.model_file import LORA, ModelFile
 from backend.prompt.network_terms import Applied
-from backend.worker.adapters.branches import Branches, attached
-from backend.worker.adapters.network_changes import PromptNetworks
+from backend.worker.adapters.lora_branches import Branches, attached
 from backend.worker.adapters.network_file import NetworkFile, read_network
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from benchmarks import models
 from benchmarks.engine import PROMPT, on_cpu
 from benchmarks.gpu.networks import random_memory

@@ -18,8 +18,8 @@ from PIL import Image
 
 from backend.catalog.model_file import ModelFile
 from backend.request.request import Request
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from benchmarks import models
 from benchmarks.engine import NEGATIVE, PROMPT, asked, decoded, draw, networks, on_cpu
 from benchmarks.timing import in_turns, medians, ratio

@@ -23,9 +23,9 @@ from backend.request.request import Request
 from backend.settings import HOME, Policy
 from backend.worker.device import Placement, place
 from backend.worker.engine.engine import Engine
-from backend.worker.models.base import Model
 from backend.worker.models.loader import load
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from benchmarks import models
 from benchmarks.engine import NEGATIVE, PROMPT
 from benchmarks.timing import in_turns, medians, ratio

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from backend.worker.models import clip, sd1, sdxl
+from backend.worker.models import clip_text, open_clip_layout, sd1, sdxl
 from tests.tiny import ldm
 
 _NOISE = np.random.default_rng(0).standard_normal(1 << 22, np.float32)
@@ -22,7 +22,7 @@ def write_sd1(file: Path) -> Path:
     with torch.device("meta"):
         return _written(file, ldm.Networks(
             UNet2DConditionModel.from_config(sd1.UNET), AutoencoderKL.from_config(sd1.VAE),
-            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
+            CLIPTextModel(CLIPTextConfig(**clip_text.CLIP_L)),
         ))
 
 
@@ -31,8 +31,8 @@ def write_sdxl(file: Path) -> Path:
     with torch.device("meta"):
         return _written(file, ldm.Networks(
             UNet2DConditionModel.from_config(sdxl.UNET), AutoencoderKL.from_config(sdxl.VAE),
-            CLIPTextModel(CLIPTextConfig(**clip.CLIP_L)),
-            CLIPTextModelWithProjection(CLIPTextConfig(**clip.OPEN_CLIP_BIG_G)),
+            CLIPTextModel(CLIPTextConfig(**clip_text.CLIP_L)),
+            CLIPTextModelWithProjection(CLIPTextConfig(**open_clip_layout.OPEN_CLIP_BIG_G)),
         ))
 
 

@@ -13,9 +13,9 @@ from diffusers import StableDiffusionXLPipeline
 from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
 from backend.worker.device import place
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Role
+from backend.worker.models.encoded_text import Role
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.sdxl import SIZES
 from benchmarks.engine import NEGATIVE, PROMPT, decoded, draw, on_cpu, scheduler
 from benchmarks.random_file import write_sdxl

@@ -22,8 +22,8 @@ from PIL import Image
 
 from backend.catalog.model_file import UPSCALER, ModelFile
 from backend.messages import Event, Failed, Picture, Run
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine

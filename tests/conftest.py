@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fastapi.routing
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine
@@ -67,6 +68,26 @@ def statements_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sqlite_file, "create_engine", created)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_read_once() -> Iterator[None]:
+    """Almost every test has an application of its own, for each of which FastAPI would read the signatures of all routes anew."""
+    populate = fastapi.routing._populate_api_route_state
+
+    def populated(route: Any, path: str, endpoint: Any, *, dependency_overrides_provider: Any = None, **options: Any) -> None:
+        original, asked = getattr(route, "original_route", None), {"path": path, **options}
+        if original and getattr(original, "read", ({}, {}))[0] == asked:
+            vars(route).update(original.read[1])
+        else:
+            populate(route, path, endpoint, **options)
+            if original:        # this is an application's view of it
+                original.read = asked, {**vars(route)}
+        route.dependency_overrides_provider = dependency_overrides_provider
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastapi.routing, "_populate_api_route_state", populated)
         yield
 
 

@@ -21,16 +21,16 @@ ROOTS = ("app.py", "backend", "ui", "extensions")
 # A name stands for itself and everything inside it, unless a longer name is listed.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("backend.errors", "backend.version", "backend.settings", "backend.logs", "backend.gradio_stubs", "backend.table", "backend.sampling", "backend.catalog.headers",
-     "backend.catalog.pickled_shapes", "backend.catalog.fingerprints", "backend.catalog.regular_files",
+     "backend.files", "backend.catalog.pickle_calls", "backend.catalog.pickle_interpreter", "backend.catalog.fingerprints",
      "backend.catalog.folder_scan", "backend.catalog.model_file", "backend.prompt_library.text_files",
-     "backend.extensions.fault", "backend.extensions.manifest"),
+     "backend.extensions.blame", "backend.extensions.manifest"),
     ("backend.request", "backend.flags", "backend.prompt", "backend.catalog.families"),
     ("backend.messages", "backend.image", "backend.request.preferences"),
-    ("backend.house", "backend.catalog", "backend.extensions", "backend.plots", "backend.store", "backend.prompt_library.wildcards", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
+    ("backend.house", "backend.catalog", "backend.extensions", "backend.plots", "backend.store", "backend.prompt_library.wildcard_files", "backend.prompt_library.structured_wildcards", "backend.prompt_library.tags",
      "backend.prompt_library.styles_csv"),
-    ("backend.dispatch.event_feed", "backend.dispatch.measures", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.leased_jobs", "backend.dispatch.plot_changes",
+    ("backend.dispatch.event_feed", "backend.dispatch.metrics", "backend.dispatch.progress", "backend.dispatch.worker_handle", "backend.dispatch.watchdog", "backend.dispatch.in_flight_limits", "backend.dispatch.plot_changes",
      "backend.dispatch.recorder", "backend.dispatch.supervisor_services", "backend.facade.gallery"),
-    ("backend.dispatch.supervisor", "backend.cluster", "backend.prompt_library.templating", "backend.prompt_library.autocomplete",
+    ("backend.dispatch.supervisor", "backend.cluster", "backend.prompt_library.dynamic_prompts", "backend.prompt_library.autocomplete",
      "backend.facade.missing_files"),
     ("backend.dispatch", "backend.prompt_library", "backend.webhooks"),
     ("backend", "backend.facade"),
@@ -40,8 +40,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 # The other side: the process with the device. It shares the ground with the front, and no front module imports it.
 WORKER = ("backend.worker", "backend.sampling.noise")
 WORKER_MAY = ("backend.errors", "backend.version", "backend.settings", "backend.table", "backend.sampling", "backend.request",
-              "backend.prompt", "backend.messages", "backend.house",
-              "backend.catalog", "backend.extensions.fault", "backend.extensions.manifest", "extensions", *WORKER)
+              "backend.prompt", "backend.messages", "backend.house", "backend.files",
+              "backend.catalog", "backend.extensions.blame", "backend.extensions.manifest", "extensions", *WORKER)
 
 # Layers inside the worker, from the ground up, by the same rule.
 WORKER_LAYERS: tuple[tuple[str, ...], ...] = (
@@ -63,6 +63,8 @@ NAMELESS = {"utils", "util", "common", "misc", "shared", "helpers", "helper"}
 BORDERS = {
     "backend/worker/engine/engine.py": "one program: its job fails, the others go on",
     "backend/worker/models/side_stream.py": "one piece of work beside the rest: what fails in it is raised where its result is asked for",
+    "backend/worker/models/foreign_loaders.py": "one file that a library reads: whatever it raises is told of the file",
+    "backend/worker/models/run_errors.py": "one call of a network from somebody's file: what fails in it, in whichever library, is told of the file",
     "backend/worker/models/memory.py": "one call for which memory may be short: libraries have errors of their own for it, and what means something else is raised again",
     "backend/worker/engine/guide_loading.py": "one preview of a guide: what looked for it is told why there is none",
     "backend/worker/engine/face_comparison.py": "one look at two faces: who asked is told why there is no answer",
@@ -76,12 +78,12 @@ BORDERS = {
     "backend/cluster/growth.py": "one look for workers: the next one is made",
     "backend/webhooks/delivery.py": "one look for webhooks, or one attempt: the others are made",
     "backend/facade/housekeeping.py": "one piece of tidying: the others are done",
-    "backend/catalog/known_files.py": "one kind's first look: the others are made, and it again",
+    "backend/catalog/background_scan.py": "one kind's first look: the others are made, and it again",
     "backend/catalog/model_catalog.py": "one model file: the others are listed",
     "backend/http/public_link.py": "the tunnel: who waits for the link is told that none comes",
     "backend/worker/process.py": "a command or event that cannot be carried: the worker ends and is replaced",
     "backend/http/async_watch.py": "one look at what changed: the open pages are told of what comes later",
-    "backend/house.py": "one extension: the others and Easel itself start",
+    "backend/extensions/registration.py": "one extension: the others and Easel itself start",
     "ui/__init__.py": "one extension's tab: the rest of the page is there",
     "backend/dispatch/recorder.py": "what was told of one job: the next one is still recorded",
     "backend/http/foreign_routes.py": "one request of Gradio's: the client is told that it cannot be read",
@@ -259,6 +261,41 @@ def test_nothing_is_read_from_a_table_before_the_house_has_filled_it() -> None:
     assert [*reads_of_tables(ast.parse("X = [f for f in FIELDS.values()]\nY = FIELDS.where(len)"), names)] == [1]
 
 
+def rooms_of_the_map() -> dict[str, set[str]]:
+    """Folder -> the files that docs/architecture.md names in its room."""
+    _, *rooms = re.split("^### ", (HOME / "docs" / "architecture.md").read_text("utf-8"), flags=re.MULTILINE)
+    found = {}
+    for heading, _, body in (room.split("\n## ")[0].partition("\n") for room in rooms):
+        for folder in re.findall(r"`([\w/]+)/`", heading.split(":")[0]):
+            found[folder] = set(re.findall(r"`(\w+)`", body))
+    return found
+
+
+def test_the_map_names_every_file_and_no_other() -> None:
+    there: dict[str, set[str]] = {}
+    for file in product():
+        folder = file.relative_to(HOME).parent.as_posix().removeprefix("backend/")
+        if file.name != "__init__.py" and file.name != "app.py" and not folder.startswith(("extensions/", "ui/")):
+            there.setdefault(folder, set()).add(file.stem)
+    rooms = {folder: names for folder, names in rooms_of_the_map().items() if folder in there}
+    assert rooms.keys() == there.keys(), "docs/architecture.md has a heading for each folder"
+    lost = [f"{folder}/{name}" for folder, names in there.items() for name in sorted(names - rooms[folder])]
+    gone = [f"{folder}/{name}" for folder, names in rooms.items() for name in sorted(names - there[folder])]
+    assert not lost, f"docs/architecture.md does not say where these are: {lost}"
+    assert not gone, f"docs/architecture.md names files that are not there: {gone}"
+
+
+def test_documents_name_files_that_are_there() -> None:
+    """By their ends: `models/loader.py`, `dispatch/metrics`, `tests/gpu`. What lies below models/ is mostly people's own, below openai/ mostly a network."""
+    there = [file.relative_to(HOME).as_posix() for root in (*ROOTS, "tests", "training", "benchmarks") for file in [HOME / root, *(HOME / root).rglob("*")]]
+    known = {f"/{path}" for path in there} | {f"/{path.rpartition('.')[0]}" for path in there if "." in path}
+    rooms = {Path(path).parent.name for path in there if path.endswith((".py", ".js"))} - {"models", "openai", ""}
+    gone = {(document.name, path) for document in [HOME / "README.md", *(HOME / "docs").glob("*.md"), *HOME.glob("*/README.md")]
+            for path in re.findall(r"`([\w./-]+/[\w.-]+)`", document.read_text("utf-8"))
+            if (path.endswith((".py", ".js")) or path.partition("/")[0] in rooms) and not any(f"{each}/".endswith(f"/{path}/") for each in known)}
+    assert not gone, gone
+
+
 @pytest.mark.slow
 def test_the_front_process_is_free_of_torch_and_nothing_is_frozen_at_import() -> None:
     script = ("import sys, app, backend, backend.http.server, backend.facade.backend, backend.house, ui\n"
@@ -271,7 +308,8 @@ def test_the_front_process_is_free_of_torch_and_nothing_is_frozen_at_import() ->
 @pytest.mark.slow
 def test_a_worker_needs_neither_the_page_nor_the_database() -> None:
     """It runs where only torch and what reads and draws is installed."""
-    script = ("import sys\n"
+    script = ("import gc, sys\n"
+              "gc.disable()\n"        # as in a worker that starts
               f"sys.modules.update(dict.fromkeys({sorted(FRONT_ONLY)!r}))\n"
               "import backend.worker.process")
     ran = subprocess.run([sys.executable, "-c", script], cwd=HOME, capture_output=True, text=True, timeout=280)
@@ -369,6 +407,15 @@ def test_nothing_is_there_for_tests_alone() -> None:
     used = used_names()
     found = {name for file in product() for name, node in definitions(file) if unused(node, used)}
     assert found == set(), "use it where it belongs, or remove it with its tests"
+
+
+def test_no_constant_is_there_that_nobody_reads() -> None:
+    used, found = used_names(), set()
+    for file in product():
+        for node in tree(file).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+            found |= {name.id for name in targets if isinstance(name, ast.Name) and name.id.isupper() and used[name.id] < 2}
+    assert found == set(), "use it where it belongs, or remove it"
 
 
 @pytest.mark.parametrize(("source", "is_unused"), [

@@ -17,7 +17,7 @@ from torch.nn.functional import (
 
 from .new_colour import NAMES as COLOUR_NAMES
 from .scenes import SHAPES, SIZES, Scene, resolved_places
-from .text_encoder import BACKGROUNDS, NOTHING, RESOLVED
+from .train_text_encoder import BACKGROUNDS, NOTHING, RESOLVED
 
 THING = {"colour": COLOUR_NAMES, "shape": SHAPES, "size": ("", *SIZES), "place": RESOLVED}
 PARTS = 4               # of a patch, each way, whose filling is asked for

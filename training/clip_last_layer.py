@@ -25,7 +25,7 @@ from .clip_pictures import Examples
 from .clip_scenes import exchanged
 from .publish_clip import normalized
 from .scenes import Scene
-from .text_encoder import trimmed_ids
+from .train_text_encoder import trimmed_ids
 
 KEPT, TOGETHER = 10_000, 100    # pictures, and how many at a time go through the towers
 BATCH = 128

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from PIL import Image
 
 from .captions import caption
 from .checker import Verdict, judge
+from .command_line import measuring
 from .data import MODEL, PICTURE
 from .scenes import Scene, random_scenes
 
@@ -99,29 +99,8 @@ def grid(pictures: list[Image.Image], columns: int = 10) -> Image.Image:
     return sheet
 
 
-def tell(options: argparse.Namespace, result: Mapping[str, object], pictures: list[Image.Image], columns: int) -> None:
-    """Print the figures; write them to --json and the pictures to --grid where those are given."""
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
-    if options.grid:
-        grid(pictures, columns).save(options.grid)
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--captions", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cfg", type=float, default=5.0)
-    parser.add_argument("--json", type=Path, help="write the figures and every wrong caption here")
-    parser.add_argument("--grid", type=Path, help="write all pictures as one PNG here")
-    return parser.parse_args()
-
-
 def main() -> None:
-    options = arguments()
+    options = measuring(__doc__, "all", model=MODEL, captions=200, steps=20, cfg=5.0).parse_args()
     asked = questions(options.captions)
     started = time.monotonic()
     pictures = list(sample(load(options.model), asked, options.steps, options.cfg))

@@ -9,11 +9,8 @@ exchanged, and than to one of any other scene.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,11 +20,12 @@ from torch import Tensor
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CLIP
 from backend.worker.device import place
-from backend.worker.models import clip_encoder
-from backend.worker.models.clip_encoder import ClipEncoder
+from backend.worker.models import clip_dual_encoder
+from backend.worker.models.clip_dual_encoder import ClipEncoder
 
 from .captions import caption
 from .clip_scenes import exchanged
+from .command_line import measuring, tell
 from .data import PICTURE
 from .drawing import draw
 from .half_shade import draw_half_shaded
@@ -92,15 +90,11 @@ def pairs(scenes: list[Scene]) -> list[tuple[Scene, int]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scenes", type=int, default=300)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    options = parser.parse_args()
+    options = measuring(__doc__, scenes=300).parse_args()
     file = ModelCatalog((FOLDER.parents[1],)).find(CLIP, FOLDER.name)
-    result = {"scenes": options.scenes} | measured(clip_encoder.load(file, place("cpu", exact=True)), options.scenes)
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    clip = clip_dual_encoder.load(file, place("cpu", exact=True))
+    result = {"scenes": options.scenes} | measured(clip, options.scenes)
+    tell(options, result)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ a threshold, which is measured on drawn portraits alone: one in a hundred pairs 
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +21,10 @@ from backend.request.guide_modules import PICTURE_PROMPT
 from backend.worker.faces import analysis
 from backend.worker.faces.analysis import FaceAnalysis
 
+from .command_line import measuring, tell
 from .face_pictures import portraits
 from .faces import Person, Portrait, draw_face, people, portrait
-from .measure import Question, grid, share, tell
+from .measure import Question, grid, share
 from .measure_guides import Studio
 from .scenes import Scene
 from .train_face_id import FILE
@@ -111,17 +111,14 @@ def alike(one: np.ndarray | None, other: np.ndarray | None) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some pictures here: who was shown, drawn, without")
+    parser = measuring(__doc__, "who was shown, drawn, without", pictures=40)
     parser.add_argument("--people", type=Path, help="write the portraits of four people here, as one picture")
     options = parser.parse_args()
     told, rows = measure(Studio(), options.pictures)
     if options.people:
         grid(rows[0][FOUR], 2).save(options.people)
     result = {"pictures": options.pictures, **told}
-    tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
+    tell(options, result, lambda: grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS))
 
 
 if __name__ == "__main__":

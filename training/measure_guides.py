@@ -10,11 +10,9 @@ combinations that no training saw.
 
 from __future__ import annotations
 
-import argparse
 import io
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,10 +28,11 @@ from backend.worker.device import place
 from backend.worker.models.memory import Memory
 
 from .checker import judge, look, silhouettes
+from .command_line import measuring, tell
 from .data import MODEL, PICTURE, PROJECT
 from .drawing import draw
 from .easel_pictures import drawn, request
-from .measure import Question, share, tell
+from .measure import Question, grid, share
 from .outlines import UNIT, outline, outline_scenes, painted
 from .scenes import Scene, Thing, random_scenes
 from .train_controlnet import FILE as OUTLINES
@@ -160,11 +159,8 @@ def green_hearts(count: int) -> list[Scene]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=40)
+    parser = measuring(__doc__, "outlines, drawn, without; prompts, drawn", pictures=40)
     parser.add_argument("--only", choices=("outlines", "prompts"), help="one of the two")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some pictures here: outlines, drawn, without; prompts, drawn")
     options = parser.parse_args()
     studio, count = Studio(), options.pictures
     result: dict[str, object] = {"pictures": count}
@@ -178,7 +174,7 @@ def main() -> None:
         singles = random_scenes(SCENES_SEED, count, held_out=True, count=1, plain=1.0)
         result["other pictures, no words"], others = measure_prompts(studio, singles)
         sheet += side_by_side(rows, others)
-    tell(options, result, sheet, COLUMNS)
+    tell(options, result, lambda: grid(sheet, COLUMNS))
 
 
 def side_by_side(rows: list[list[Image.Image]], others: list[list[Image.Image]]) -> list[Image.Image]:

@@ -8,7 +8,6 @@ person's. Identities are told as `measure_faces` tells them; distances are those
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +20,10 @@ from backend.request.guide_choices import GUIDE_CHOICES
 from backend.request.guide_modules import KEY_POINTS, PICTURE_PROMPT
 from backend.worker.faces.analysis import Face, FaceAnalysis
 
+from .command_line import measuring, tell
 from .data import PICTURE
 from .faces import Portrait, draw_face, people, posed
-from .measure import Question, share, tell
+from .measure import Question, grid, share
 from .measure_faces import COLUMNS, alike, looker, nearest, strangers, threshold
 from .measure_guides import Studio
 from .scenes import Scene
@@ -92,17 +92,14 @@ def measure(studio: Studio, count: int) -> tuple[dict[str, float], list[list[Ima
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=40)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some pictures here: who was shown, where, drawn, without")
+    parser = measuring(__doc__, "who was shown, where, drawn, without", pictures=40)
     parser.add_argument("--person", type=Path, help="write the portrait of somebody here")
     options = parser.parse_args()
     told, rows = measure(Studio(), options.pictures)
     if options.person:
         rows[0][0].save(options.person)
     result = {"pictures": options.pictures, **told}
-    tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
+    tell(options, result, lambda: grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,6 @@ Draws with Easel's own engine. The captions are the first of `training.measure`'
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
@@ -19,6 +15,7 @@ from backend.worker.device import place
 from backend.worker.models.memory import Memory
 
 from .checker import judge
+from .command_line import measuring, tell
 from .data import LARGE, MODEL
 from .easel_pictures import drawn, request
 from .measure import Question, figures, questions, share
@@ -53,24 +50,14 @@ def grid(rows: list[list[Image.Image]], columns: int = 10) -> Image.Image:
     return sheet
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, default=MODEL)
-    parser.add_argument("--captions", type=int, default=40)
-    parser.add_argument("--strength", type=float, default=Request().denoising_strength, help="of the second pass")
-    parser.add_argument("--upscaler", default=Request().hr_upscaler)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some here: first passes, hires fix, 256 x 256 at once")
-    return parser.parse_args()
-
-
 def right(pictures: list[Image.Image], asked: list[Question]) -> dict[str, float]:
     """`training.measure`'s figures."""
     return figures([judge(picture, question.scene) for picture, question in zip(pictures, asked, strict=True)])
 
 
 def main() -> None:
-    options = arguments()
+    options = measuring(__doc__, "first passes, hires fix, 256 x 256 at once", model=MODEL, captions=40,
+                        strength=Request().denoising_strength, upscaler=Request().hr_upscaler).parse_args()
     asked = questions(options.captions)
     second = {"enable_hr": True, "denoising_strength": options.strength, "hr_upscaler": options.upscaler}
     small = [request(question) for question in asked]
@@ -82,11 +69,7 @@ def main() -> None:
         "captions": len(asked), "strength": options.strength, "upscaler": options.upscaler,
         "hires fix": right(after, asked) | sharpened(before, after), "at once": right(at_once, asked),
     }
-    print(json.dumps(result, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
-    if options.grid:
-        grid([before, after, at_once]).save(options.grid)
+    tell(options, result, lambda: grid([before, after, at_once]))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ colour by the embedding, and beside that by its plain English word, which the de
 
 from __future__ import annotations
 
-import argparse
 import random
-from pathlib import Path
 
 from PIL import Image
 
@@ -22,10 +20,11 @@ from backend.worker.models.memory import Memory
 
 from .captions import caption
 from .checker import judge
+from .command_line import measuring, tell
 from .data import MODEL
 from .easel_pictures import drawn, request
 from .half_shade import half_shaded
-from .measure import Question, figures, questions, share, tell
+from .measure import Question, figures, grid, questions, share
 from .new_colour import new_coloured, seen
 from .scenes import NEW_COLOUR
 from .train_networks import EMBEDDING_FILE, LORA_FILE
@@ -79,15 +78,11 @@ def measure_embedding(memory: Memory) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captions", type=int, default=60)
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--grid", type=Path, help="write some pictures here, a row for each weight")
-    options = parser.parse_args()
+    options = measuring(__doc__, "a row for each weight", captions=60).parse_args()
     memory = Memory(place("cpu"))
     told, rows = measure_lora(memory, questions(options.captions))
     result = {"captions": options.captions, "LoRA": told, "embedding": measure_embedding(memory)}
-    tell(options, result, [picture for row in rows for picture in row[:COLUMNS]], COLUMNS)
+    tell(options, result, lambda: grid([picture for row in rows for picture in row[:COLUMNS]], COLUMNS))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from transformers import CLIPTextModel
 
 from backend.prompt.tokenizer import Tokenizer
 
-from .autoencoder import Examples, join_halves, train_half
 from .data import MODEL, WORK, large_pictures, large_scenes, training_pictures, training_scenes
 from .latent_space import LatentSpace, encode_all
 from .publish import publish, size
-from .text_encoder import train_text_encoder
 from .tokenizer import write_tokenizer
-from .unet import Latents, train_unet
+from .train_autoencoder import Examples, join_halves, train_half
+from .train_text_encoder import train_text_encoder
+from .train_unet import Latents, train_unet
 
 TOKENIZER = WORK / "tokenizer"
 TEXT_ENCODER = WORK / "text_encoder"

@@ -11,7 +11,6 @@ draws its numbers from its own seed; an interrupted training goes on where it wa
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
 import time
@@ -29,6 +28,7 @@ from .clip_heads import Heads
 from .clip_last_layer import finish, kept
 from .clip_neighbours import NEIGHBOURS, begin_as_convolutions
 from .clip_pictures import SIDE, Examples, examples
+from .command_line import parser, started
 from .data import MODEL, WORK
 from .publish_clip import normalized, publish_clip
 
@@ -119,12 +119,7 @@ def resumed(lesson: Lesson, optimizer: torch.optim.Optimizer) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scale", type=float, default=1.0, help="so many times as many steps")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    options = started(parser(__doc__, scale=1.0))       # so many times as many steps
     tokenizer = Tokenizer.from_folder(MODEL / "tokenizer")
     lesson = Lesson(new_clip(), Heads(HIDDEN, SIDE // PATCH), examples())
     train(lesson, round(options.scale * STEPS))

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from .captions import caption
-from .command_line import started
+from .command_line import parser, started
 from .control_lora import bind, publish, tensors
 from .data import PROJECT, WORK
 from .outlines import RESOLUTIONS, outline, outline_scenes, painted
 from .train_networks import Lesson, Words, drawn, encoded, frozen_unet, kept, train
-from .unet import importance
+from .train_unet import importance
 
 FILE = PROJECT / "models" / "ControlNet" / "demo-outlines.safetensors"
 RANK = 48                           # of what was learnt; outlines are followed as by the whole of it
@@ -124,7 +124,7 @@ def publish_controlnet(controlnet: ControlNetModel, unet: UNet2DConditionModel) 
 
 
 def main() -> None:
-    options = started(__doc__, steps=STEPS, scenes=SCENES)
+    options = started(parser(__doc__, steps=STEPS, scenes=SCENES))
     unet = frozen_unet()
     controlnet = new_controlnet(unet)
     material = lesson(controlnet, options.scenes)

@@ -24,15 +24,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from .command_line import started
+from .command_line import parser, started
 from .data import PROJECT
 from .face_networks import IDENTITY, KNOWS
 from .face_pictures import EACH, Faces, faces, upright
 from .faces import Person, Portrait
-from .text_encoder import HIDDEN
 from .train_faces import FOLDER
 from .train_ip_adapter import TOKENS, Attentions, Shown, begin
 from .train_networks import Lesson, Words, frozen_unet, train
+from .train_text_encoder import HIDDEN
 
 FILE = PROJECT / "models" / "IP-Adapter" / "demo-faceid.safetensors"
 RANK = 24
@@ -122,7 +122,7 @@ def lesson(material: Faces, encoder: Words, learns: Any) -> FaceLesson:
 
 
 def main() -> None:
-    options = started(__doc__, steps=STEPS)
+    options = started(parser(__doc__, steps=STEPS))
     unet, encoder, projection = frozen_unet(), Words(), new_projection()
     attentions = Attentions(unet)
     learns = [*projection.parameters(), *attentions.parameters(), *with_lora(unet)]

@@ -28,7 +28,7 @@ from torch.nn.functional import (
     smooth_l1_loss,
 )
 
-from .command_line import started
+from .command_line import parser, started
 from .data import PROJECT
 from .drawing import draw
 from .face_networks import LEVEL, PACK, SHRUNK, Finder, Knower, publish
@@ -180,7 +180,7 @@ def neighbours(look: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def main() -> None:
-    options = started(__doc__, finder=FINDER_STEPS, knower=KNOWER_STEPS)
+    options = started(parser(__doc__, finder=FINDER_STEPS, knower=KNOWER_STEPS))
     material, finder, knower = faces(), Finder(), Knower()
     train(knower, KnowerLesson(material, knower), options.knower)
     train(finder, FinderLesson(material, finder), options.finder)

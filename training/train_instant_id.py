@@ -27,19 +27,19 @@ from torch.nn.functional import mse_loss, normalize
 
 from backend.worker.faces.key_points import of_points
 
-from .command_line import started
+from .command_line import parser, started
 from .control_lora import bind, opened, publish, tensors
 from .data import PICTURE, PROJECT
 from .face_networks import IDENTITY, KNOWS
 from .face_pictures import EACH, upright
 from .faces import Portrait, draw_face, key_points, people, posed
-from .text_encoder import HIDDEN
 from .train_controlnet import FILE as OUTLINES
 from .train_face_id import FILE as FACE_ID
 from .train_face_id import new_projection, words
 from .train_faces import FOLDER as NETWORKS
 from .train_ip_adapter import TOKENS, Attentions
 from .train_networks import Lesson, Words, encoded, frozen_unet, kept, train
+from .train_text_encoder import HIDDEN
 
 FILE = PROJECT / "models" / "IP-Adapter" / "demo-instantid.safetensors"
 IDENTITY_NET = PROJECT / "models" / "ControlNet" / "demo-instantid-points.safetensors"
@@ -174,7 +174,7 @@ def authors_names(resampler: IPAdapterPlusImageProjection) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    options = started(__doc__, steps=STEPS)
+    options = started(parser(__doc__, steps=STEPS))
     unet, material = frozen_unet(), lesson()
     identity_net = opened(OUTLINES, unet).train().to(memory_format=torch.channels_last)
     attentions, resampler = Attentions(unet), new_resampler()

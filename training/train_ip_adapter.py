@@ -27,13 +27,13 @@ from torch.nn.functional import mse_loss
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from .captions import sentence
-from .command_line import started
+from .command_line import parser, started
 from .data import PROJECT, WORK
 from .drawing import draw
 from .publish_clip import CLIP
 from .scenes import Scene, random_scenes
-from .text_encoder import HIDDEN
 from .train_networks import Lesson, Words, drawn, encoded, frozen_unet, kept, train
+from .train_text_encoder import HIDDEN
 
 FILE = PROJECT / "models" / "IP-Adapter" / "demo-picture.safetensors"
 EMBEDDINGS = "picture.embeddings.npy"       # in the work folder
@@ -167,7 +167,7 @@ def publish_adapter(projection: ImageProjection, tensors: dict[str, Tensor]) -> 
 
 
 def main() -> None:
-    options = started(__doc__, steps=STEPS, scenes=SCENES)
+    options = started(parser(__doc__, steps=STEPS, scenes=SCENES))
     unet, material = frozen_unet(), lesson(options.scenes)
     attentions, projection = Attentions(unet), ImageProjection(material.embeddings.shape[1], HIDDEN, TOKENS)
     projection.image_embeds.weight.data.mul_(0.3)

@@ -11,7 +11,6 @@ step draws its numbers from its own seed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -36,13 +35,14 @@ from transformers import CLIPTextModel
 from backend.prompt.tokenizer import Tokenizer
 
 from .captions import caption
+from .command_line import parser, started
 from .data import MODEL, PICTURE, PROJECT, WORK
 from .drawing import draw
 from .half_shade import draw_half_shaded
 from .new_colour import new_coloured
 from .scenes import NEW_COLOUR, Scene, random_scenes
-from .text_encoder import LENGTH, token_ids
-from .unet import DROPPED, Noising, timesteps
+from .train_text_encoder import LENGTH, token_ids
+from .train_unet import DROPPED, Noising, timesteps
 
 LORA_FILE = PROJECT / "models" / "Lora" / "demo-halfshade.safetensors"
 EMBEDDING_FILE = PROJECT / "models" / "embeddings" / "demo-navy.safetensors"
@@ -258,14 +258,11 @@ LESSONS: dict[str, Callable[[int], None]] = {"lora": train_lora, "embedding": tr
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lessons", nargs="*", default=list(LESSONS), help="lora, embedding, epochs (all without)")
-    parser.add_argument("--scale", type=float, default=1.0, help="so many times as many steps")
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    for name in options.lessons:
-        LESSONS[name](round(options.scale * STEPS[name]))
+    options = parser(__doc__, scale=1.0)        # so many times as many steps
+    options.add_argument("lessons", nargs="*", default=list(LESSONS), help="lora, embedding, epochs (all without)")
+    chosen = started(options)
+    for name in chosen.lessons:
+        LESSONS[name](round(chosen.scale * STEPS[name]))
 
 
 if __name__ == "__main__":

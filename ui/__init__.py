@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from backend import Backend, Table
-from ui import api_page, assets, gradio_assets, language_files, page_head, share_page, theme
+from ui import api_page, assets, gradio_assets, gradio_errors, language_files, page_head, share_page, theme
 from ui.compression import Compression
 from ui.parts import checkpoint_bar, file_lists, notices, quick_settings, second_checkpoints, styles
 from ui.root_path import RootPath
@@ -73,6 +73,7 @@ def _place(tab: Tab, extension: str, backend: Backend, bar: checkpoint_bar.Bar, 
 def mount(app: FastAPI, backend: Backend, path: str = "/", tabs: Tabs | None = None) -> FastAPI:
     """Put the page under `path`; routes of `app` must be there already, or "/" would hide them."""
     tabs = tabs or fill(Table("tabs", key="NAME"))
+    gradio_errors.keep_short()
     of_the_api, blocks = assets.of_the_api(), build(backend, tabs)
     foretold = gradio_assets.Foretold.of(gradio_assets.seen_first(blocks))
     files = assets.collect(tabs, {GRADIO_STYLE: foretold.sheet})

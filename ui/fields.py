@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from backend import FIELDS, PINNABLE, STARTS, Field, record_place
+from backend import FIELDS, PINNABLE, STARTS, Field, extension_name, record_place
 
 # Groups whose help stands below the field, not behind an "i".
 EXPLAINED = ("files", "preview", "extension_settings")
@@ -134,6 +134,11 @@ def _picture(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Textbox(value, **(look | {"elem_id": f"{look['elem_id']}_id", "elem_classes": [], "visible": "hidden"}))
 
 
+def _pictures(field: Field, value: Any, look: dict[str, Any]) -> Component:
+    """Their ids, as the script tells them."""
+    return _picture(field, json.dumps(list(value)), look)
+
+
 def _texts(field: Field, value: Any, look: dict[str, Any]) -> Component:
     return gr.Dropdown(list(field.choices), value=list(value), multiselect=True, **look)
 
@@ -150,19 +155,21 @@ _KINDS: dict[str, Callable[[Field, Any, dict[str, Any]], Component]] = {
     "vae": _file,
     "guide_model": _file,
     "object_detector": _file,
+    "face_model": _file,
     "int": _number,
     "float": _number,
     "seed": _seed,
     "bool": _bool,
     "choice": _choice,
     "picture": _picture,
+    "pictures": _pictures,
 }
 
 
 def described() -> dict[str, dict[str, Any]]:
     """The table for the page: label, help and slider of each field, whether a tab starts with it, what a pin needs.
 
-    With the fields of a list's records as `record`, and the fold that is marked while a field acts.
+    With the fields of a list's records as `record`, the fold that is marked while a field acts, and whose it is.
     """
     rows = {field.name: field for field in FIELDS.values()} | dict(_of_records())
     return {name: _row(field) for name, field in rows.items()}
@@ -170,9 +177,11 @@ def described() -> dict[str, dict[str, Any]]:
 
 def _row(field: Field, inner: bool = False) -> dict[str, Any]:
     listed = {name: _row(inner, inner=True) for name, inner in (field.record or {}).items()} if field.listed else None
+    owner = extension_name(FIELDS.owner_of(field.name)) if field.section else ""
     return {"label": field.label, "help": field.help, "default": _default(field), "kind": field.kind,
             "slider": _slider(field), "start": field.name in STARTS, "internal": field.internal,
             **({"fold": _fold(field.group, field.section)} if field.section and not field.needs else {}),
+            **({"extension": owner} if owner else {}),
             **({"choices": list(field.choices)} if inner or field.name in PINNABLE else {}),
             **({"record": listed, "most": field.maximum} if listed else {})}
 

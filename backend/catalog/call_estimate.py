@@ -148,7 +148,10 @@ class _Levels:
         return cls(down, frozenset(shrinking), frozenset(growing)) if blocks else None
 
     def of_weight(self, name: str) -> int:
-        """The level of what the weight gives."""
+        """The level of what the weight gives; the picture's own for a block that no UNet has."""
+        return max(self._level(name), 0)
+
+    def _level(self, name: str) -> int:
         found = _BLOCK.match(name)
         if not found:
             return self.deepest if name.startswith("mid") else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from backend.catalog.description import Description
 from backend.catalog.folder_scan import Found
 from backend.catalog.model_file import CAPTIONER, TAGGER
-from backend.catalog.regular_files import read_config
+from backend.files.regular_files import read_config
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 VOCABULARIES = ("vocab.txt", "tokenizer.json")

@@ -17,8 +17,8 @@ from backend.catalog import distilled, families
 from backend.catalog.description import Description
 from backend.catalog.folder_scan import Found
 from backend.catalog.model_file import CHECKPOINT, ModelFile
-from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError, InvalidRequest
+from backend.files.regular_files import read_config
 from backend.request.request import FIELDS, Request
 
 DEMO = "demo"

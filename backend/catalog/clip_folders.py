@@ -12,7 +12,7 @@ from typing import Any
 from backend.catalog.description import Description
 from backend.catalog.folder_scan import Found
 from backend.catalog.headers import read_shapes
-from backend.catalog.regular_files import read_config
+from backend.files.regular_files import read_config
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -22,6 +22,7 @@ DETECTOR = re.compile(r"(det_|scrfd)", re.IGNORECASE)
 _BESIDE = re.compile(r"(1k3d68|2d106|genderage|face_age|liveness|landmark)", re.IGNORECASE)
 _SWAPS = re.compile(r"(inswapper|reswapper)", re.IGNORECASE)
 _AGE = re.compile(r"genderage", re.IGNORECASE)
+_OUTLINE = re.compile(r"2d106", re.IGNORECASE)
 
 
 def describe_face_detector(found: Found) -> Description | None:
@@ -49,6 +50,8 @@ def detectors_beside(recognition: Path) -> list[Path]:
 
 
 def beside(recognition: Path) -> list[Path]:
-    """The files of a folder that face analysis needs: the recognition network, a detector, and who tells ages."""
+    """The files of a folder that face analysis needs: the recognition network, a detector, and where they are there,
+    what tells ages and what finds 106 key points."""
     there = sorted(path for path in recognition.parent.glob("*.onnx") if path != recognition)
-    return [recognition, *detectors_beside(recognition)[:1], *[path for path in there if _AGE.search(path.stem)][:1]]
+    more = [[path for path in there if kind.search(path.stem)][:1] for kind in (_AGE, _OUTLINE)]
+    return [recognition, *detectors_beside(recognition)[:1], *more[0], *more[1]]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.catalog.headers import Shapes
-from backend.catalog.regular_files import read_config
+from backend.files.regular_files import read_config
 from backend.request.output_size import CELL
 from backend.table import Table
 
@@ -128,6 +128,7 @@ _SD2 = {
 BUILT_IN = (
     Family("playground", "Playground 2.5", (TensorRule("edm_mean"),),
            (FolderRule("StableDiffusionXL*", scheduler="EDM"),)),
+    Family("cosxl", "CosXL", (TensorRule("edm_vpred.sigma_max"),)),
     Family("sdxl-refiner", "Stable Diffusion XL refiner",
            (TensorRule("conditioner.embedders.0.model.ln_final.weight"),),
            (FolderRule("StableDiffusionXL*", lacks="text_encoder"),),

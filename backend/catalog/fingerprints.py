@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
+from backend.files.regular_files import open_regular
 
 WEIGHTS = (".safetensors", ".bin")      # in a model's folder
 PEFT_WEIGHTS, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"    # one network, as PEFT saves it

@@ -25,13 +25,13 @@ from backend.catalog.model_file import (
 )
 from backend.catalog.module_shapes import modules_of
 from backend.errors import EaselError, InvalidRequest, NotFound, Problem
-from backend.request.attention_weights import read_weights
+from backend.request.choices import EXTRAS
 from backend.request.guide_modules import INPAINT, KEY_POINTS, MODULES, NO_MODULE, UNION_KINDS, Module
 from backend.request.guide_unit import AUTOMATIC, NO_MODEL, union_kind
+from backend.request.ip_adapter_weight_types import read_weights
 from backend.request.output_size import Margins
 from backend.request.record import Record, place
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 
 GUIDES = "guides"
 GUIDE = "guide"                         # in a job's files: whatever kind of model a unit names
@@ -46,6 +46,11 @@ MOST_NAMES = 20
 LABELS = {CONTROLNET: "a ControlNet", T2I_ADAPTER: "a T2I-Adapter", IP_ADAPTER: "an IP-Adapter",
           INSTANT_ID: "InstantID's IP-Adapter"}
 ANNOTATORS = "annotators"               # the folder of what preprocessors need
+FOLDERS = {name: f"a folder {name} with the files of Hugging Face's {model}" for name, model in (
+    ("depth_anything", "LiheYoung/depth-anything-small-hf"),
+    ("depth_anything_v2", "depth-anything/Depth-Anything-V2-Small-hf"),
+    ("oneformer_ade20k", "shi-labs/oneformer_ade20k_swin_tiny"),
+    ("upernet_ade20k", "openmmlab/upernet-convnext-tiny"))}
 PREFERABLE = ("weight", "control_mode", "resize_mode", "threshold_a", "threshold_b")    # by the file beside a model
 
 log = logging.getLogger(__name__)
@@ -88,7 +93,9 @@ def guide_problems(request: Request, checkpoint: ModelFile, catalog: ModelCatalo
             continue
         try:
             file = guide_file(unit.model, catalog)
-            why = misfit(file, checkpoint)
+            why = file.problem or misfit(file, checkpoint)
+            if not why:
+                encoders({(file.kind, file.key): file}, catalog)
             yield from _wrong_module(file, unit, number)
             yield from _wrong_kind(file, unit, number)
             yield from _wrong_weights(file, unit, number, checkpoint)
@@ -159,7 +166,8 @@ def missing_files(module: Module, catalog: ModelCatalog, model: str = "") -> str
     if not lacking:
         return ""
     these = "them" if len(lacking) > 1 else "it"
-    return f"{module.name} needs {' and '.join(lacking)}, not here yet: put {these} into models/{ANNOTATORS}"
+    named = " and ".join(FOLDERS.get(name, name) for name in lacking)
+    return f"{module.name} needs {named}, not here yet: put {these} into models/{ANNOTATORS}"
 
 
 def preferred(file: ModelFile) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from backend.catalog.pickled_shapes import MAX_SIDES, MAX_SIZE, MoreThanTensors, Shape, read_pickle
-from backend.catalog.regular_files import open_regular
+from backend.catalog.pickle_interpreter import MAX_SIDES, MAX_SIZE, MoreThanTensors, Shape, read_pickle
 from backend.errors import CheckpointError
+from backend.files.regular_files import open_regular
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -26,11 +26,12 @@ MAX_ENTRIES = 200_000       # of the tables in a pickle
 MAX_NAME = 1_000            # characters of a tensor's name
 MAX_DIRECTORY = 8 << 20     # bytes of a zip read apart from the pickle: its list of entries
 MAX_METADATA = 1 << 20      # characters of one metadata value that is kept
+SHARED, SPARE = 4, 16 << 20     # times a file's bytes, and bytes beside, that its tensors may have: some share numbers
 _SUFFIX = ".safetensors"
 _LEGACY_PREFACE = 3         # torch before 1.6 wrote magic number, protocol and system as pickles of their own
 _WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params-ema", "params")
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN_ZIP = (zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, NotImplementedError, RuntimeError,
+BROKEN_ZIP = (zipfile.BadZipFile, EOFError, ValueError, KeyError, IndexError, NotImplementedError, RuntimeError,
                OverflowError)
 
 
@@ -99,12 +100,15 @@ def _pickled(file: BinaryIO) -> Shapes:
     except MoreThanTensors as error:
         raise CheckpointError(f"the file holds more than tensors ({error}) and could run code; load it once with a "
                               "tool you trust and save it as .safetensors") from error
-    except _BROKEN_ZIP as error:
+    except BROKEN_ZIP as error:
         raise CheckpointError("the file is broken or cut off, or is no PyTorch checkpoint") from error
     inner = _unwrapped(loaded) if isinstance(loaded, dict) else None
     if not isinstance(inner, dict):
         raise CheckpointError("the file holds no table of tensors")
-    return dict(_tensors(inner))
+    room = _room(file)
+    if max(sum(shape.bytes for _, shape in _tensors(table)) for table in (loaded, inner)) > room:
+        raise CheckpointError("the file is broken: it tells of more numbers than it holds")
+    return {name: tuple(shape) for name, shape in _tensors(inner)}
 
 
 def _unwrapped(loaded: dict[Any, Any]) -> Any:
@@ -113,7 +117,7 @@ def _unwrapped(loaded: dict[Any, Any]) -> Any:
     return next(inner, loaded.get("state_dict", loaded))
 
 
-def _tensors(table: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _tensors(table: dict[str, Any]) -> Iterator[tuple[str, Shape]]:
     """Tensors of a table, and of tables in it by `name.of.both`: some files keep one table for each network."""
     seen = 0
     for name, value in table.items():
@@ -123,7 +127,7 @@ def _tensors(table: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
             raise CheckpointError("the file holds more tensors than any model")
         for part, shape in inner.items() if len(name) <= MAX_NAME else ():
             if isinstance(shape, Shape) and len(part) <= MAX_NAME:
-                yield f"{name}.{part}" if part else name, tuple(shape)
+                yield f"{name}.{part}" if part else name, shape
 
 
 def _is_pair(value: Any) -> bool:
@@ -137,12 +141,24 @@ def _numbered(pair: tuple[dict[str, Any], ...]) -> dict[str, Any]:
 
 
 def _from_zip(file: BinaryIO) -> Any:
+    return read_pickle(pickle_in(file)[1])
+
+
+def _room(file: BinaryIO) -> int:
+    """How many bytes all tensors of a file may have."""
+    return SHARED * file.seek(0, io.SEEK_END) + SPARE
+
+
+def pickle_in(file: BinaryIO) -> tuple[str, bytes]:
+    """Where in a zip of torch's the pickle lies, and the pickle. Raises one of BROKEN_ZIP where there is none."""
     with zipfile.ZipFile(_Metered(file, MAX_DIRECTORY + MAX_HEADER)) as archive:
+        if sum(item.file_size for item in archive.infolist()) > _room(file):
+            raise ValueError("much more than the file holds")
         entry = next((item for item in archive.infolist() if item.filename.endswith("data.pkl")), None)
         if entry is None or entry.file_size > MAX_HEADER or entry.compress_type not in _PACKINGS:
             raise ValueError("no table of contents of a sensible size")
         with archive.open(entry) as packed:
-            return read_pickle(packed.read(MAX_HEADER))
+            return entry.filename, packed.read(MAX_HEADER)
 
 
 def _from_stream(file: BinaryIO) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from backend.catalog.checkpoints import default_of
 from backend.catalog.description import Description
 from backend.catalog.families import UNKNOWN
-from backend.catalog.files_of_kind import Shelf, State, hashed, settled, state
+from backend.catalog.file_index import Shelf, State, hashed, settled, state
 from backend.catalog.folder_scan import Found, Walk, changed, clean_name
 from backend.catalog.hashes import SHA256, Hashes, HashesInMemory
 from backend.catalog.kinds import KINDS, Kind

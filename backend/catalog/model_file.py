@@ -15,6 +15,7 @@ CONTROLNET, T2I_ADAPTER, IP_ADAPTER, CLIP_VISION = "controlnet", "t2i_adapter", 
 INSTANT_ID = "instant_id"
 CLIP, INCEPTION, ANNOTATOR = "clip", "inception", "annotator"
 OBJECT_DETECTOR, SEGMENTER = "object_detector", "segmenter"
+FACE_MODEL = "face_model"
 CAPTIONER, TAGGER = "captioner", "tagger"
 """Names of kinds that code asks for; the table of all is in `kinds`."""
 

@@ -74,7 +74,7 @@ def _resnets(shapes: Shapes) -> int:
     """Residual layers of each block of a UNet in sgm's names: its first downsampler stands behind those of one."""
     downsamplers = [int(found[1]) for name in shapes if (found := _DOWNSAMPLER.match(name))]
     inputs = [int(found[1]) for name in shapes if (found := _INPUT.match(name))]
-    return min(downsamplers) - 1 if downsamplers else max(inputs, default=2)
+    return max(min(downsamplers) - 1 if downsamplers else max(inputs, default=2), 1)
 
 
 def _open_clip(shapes: Shapes, unread: int) -> Iterator[tuple[str, Shape]]:
@@ -90,5 +90,5 @@ def _open_clip(shapes: Shapes, unread: int) -> Iterator[tuple[str, Shape]]:
         module, layer = found[2], f"encoder_layers_{found[1]}"
         if module in _OPEN_CLIP_BLOCK:
             yield text_name(f"{layer}_{_OPEN_CLIP_BLOCK[module]}"), shape
-        if module == "attn.in_proj":
+        if module == "attn.in_proj" and shape:
             yield from ((f"{layer}_self_attn_{third}", (shape[0] // 3, *shape[1:])) for third in _THIRDS)

@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
+from backend.files.regular_files import open_regular
 
 SHORT = 12                  # digits that are written
 _BETWEEN = str.maketrans("", "", ":,")

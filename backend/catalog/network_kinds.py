@@ -1,7 +1,7 @@
 """The kinds of changes that a network file can hold for one module: told by their tensors, checked by their shapes.
 
 The names of tensors are LyCORIS', those of the kinds `peft_...` PEFT's; the formulas are in
-`worker/adapters/weight_rules.py` under the same kinds.
+`worker/adapters/weight_deltas.py` under the same kinds.
 """
 
 from __future__ import annotations

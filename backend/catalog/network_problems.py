@@ -17,10 +17,10 @@ from backend.errors import CheckpointError, NotFound, Problem
 from backend.prompt.embedding_names import mentioned
 from backend.prompt.grammar import Network, networks
 from backend.prompt.network_terms import HYPERNET, LORAS, TERM_KINDS, TermError, read_term
+from backend.request.choices import EXTRAS
 from backend.request.detailer import flat_texts, is_on, said
 from backend.request.record import place
 from backend.request.request import RESOLVED, Request
-from backend.request.rules import EXTRAS
 
 FILE_KINDS: Mapping[str, str] = {**dict.fromkeys(LORAS, LORA), HYPERNET: HYPERNETWORK}
 """A prompt's word for networks -> the kind of their files."""

@@ -1,6 +1,7 @@
-"""What finds objects and their outlines: YOLO networks in ONNX, which has no header, and SAM as transformers saves it.
+"""What finds objects and their outlines: YOLO networks as ultralytics saves or exports them, SAM as transformers does.
 
-    <models>/adetailer/face_yolov8n.onnx
+    <models>/adetailer/face_yolov8n.pt
+    <models>/adetailer/hand_yolov8n.onnx
     <models>/sams/sam-vit-base/config.json, model.safetensors
 """
 
@@ -8,11 +9,14 @@ from __future__ import annotations
 
 from backend.catalog.description import Description
 from backend.catalog.folder_scan import Found
-from backend.catalog.regular_files import read_config
+from backend.catalog.yolo_checkpoints import read_yolo
+from backend.files.regular_files import read_config
 
 
 def describe_object_detector(found: Found) -> Description:
-    """Whatever lies in their folder; loading it tells whether it is one."""
+    """An ONNX file has no header, loading it tells whether it is one. CheckpointError for a .pt file that is none."""
+    if found.path.suffix.lower() == ".pt":
+        read_yolo(found.path)
     return Description()
 
 

@@ -7,7 +7,6 @@ text into a file beside.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from backend.catalog.fingerprints import PEFT_SETTINGS, PEFT_WEIGHTS
 from backend.catalog.headers import Shapes
 from backend.catalog.network_names import split_name
-from backend.catalog.regular_files import MAX_CONFIG, read_regular
+from backend.files.regular_files import MAX_CONFIG, read_json, read_regular
 
 KEY = "lora_adapter_metadata"
 WRAPPER = "base_model.model."
@@ -42,7 +41,7 @@ def with_settings_beside(path: Path, metadata: Mapping[str, str]) -> Mapping[str
 def told_by_peft(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a file's metadata says of its adapter; nothing where it is no such text."""
     try:
-        told = json.loads(metadata.get(KEY, "{}"))
+        told = read_json(metadata.get(KEY, "{}"))
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -22,8 +22,8 @@ from typing import Any
 from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.folder_scan import leads_to
 from backend.catalog.model_file import ModelFile
-from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
+from backend.files.regular_files import read_config
 
 PICTURES = (".preview.png", ".png", ".preview.jpg", ".jpg", ".preview.jpeg", ".jpeg", ".preview.webp", ".webp",
             ".preview.gif", ".gif")
@@ -74,7 +74,8 @@ def with_notes(place: str, notes: Notes) -> bytes:
     kept = _config(Path(place + NOTES))
     own = {"words": ", ".join(notes.words), "negative": notes.negative, "weight": notes.weight or 0,
            "description": notes.description, "notes": notes.notes}
-    return json.dumps(kept | {KEYS[name]: value for name, value in own.items()}, indent=4, ensure_ascii=False).encode()
+    text = json.dumps(kept | {KEYS[name]: value for name, value in own.items()}, indent=4, ensure_ascii=False)
+    return text.encode("utf-8", "replace")      # JSON can hold half of a character, and no file can
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from backend.catalog.description import Description
 from backend.catalog.folder_scan import Found
 from backend.catalog.headers import Shapes
-from backend.request.rules import CODEFORMER, GFPGAN
+from backend.request.choices import CODEFORMER, GFPGAN
 
 # The files behind AUTOMATIC1111's own names.
 ALIASES = {

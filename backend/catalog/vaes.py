@@ -18,14 +18,15 @@ from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.folder_scan import Found
 from backend.catalog.headers import Shapes, read_shapes
 from backend.catalog.model_file import ModelFile
-from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
+from backend.files.regular_files import read_config
 
 PREFIX = "first_stage_model."
 CONFIG = "config.json"
 SCALES: Mapping[str, float] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025}
 """What brings a family's latents to unit variance: a config that tells another's is for another's latents."""
 
+MOST_STAGES = 16                # of a network that could be run: each but one halves the picture
 _KEPT = 8                       # checkpoints whose own VAE is remembered
 _STAGE = re.compile(r"encoder\.(?:down|down_blocks)\.(\d{1,2})\.")
 _ENDS = ("encoder.conv_in.weight", "encoder.conv_out.weight", "decoder.conv_in.weight", "decoder.conv_out.weight")
@@ -100,7 +101,8 @@ def _own(path: str, state: Fingerprint | None) -> dict[str, Any]:
     if place.is_dir():
         config = read_config(place / "vae" / CONFIG)
         stages = config.get("block_out_channels")
-        return {"channels": config.get("latent_channels"), "stages": len(stages) if isinstance(stages, list) else 0,
+        told = isinstance(stages, list) and len(stages) <= MOST_STAGES
+        return {"channels": config.get("latent_channels"), "stages": len(stages) if told else 0,
                 "scale": _number(config.get("scaling_factor"))}
     shapes = {name.removeprefix(PREFIX): shape for name, shape in read_shapes(place).items() if name.startswith(PREFIX)}
     taken = shapes.get("decoder.conv_in.weight", ())

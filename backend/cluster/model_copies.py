@@ -27,7 +27,7 @@ LEFT_SECONDS = 3600     # without a change, after which nobody is at it any more
 Told = TypeVar("Told")
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """See `ModelSource`."""
 
     def files(self, path: str) -> list[SourceFile]: ...
@@ -42,7 +42,9 @@ class ModelCopies:
     when there is no room for another. `coming(name, done)` is called before and after a file is copied.
     """
 
-    def __init__(self, folder: Path, source: Source, coming: Callable[[str, bool], None], limit: int = LIMIT) -> None:
+    def __init__(
+        self, folder: Path, source: FileSource, coming: Callable[[str, bool], None], limit: int = LIMIT
+    ) -> None:
         self._folder, self._source, self._coming, self._limit = folder, source, coming, limit
 
     def located(self, command: Told) -> Told:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from backend.catalog.fingerprints import PEFT_SETTINGS, PEFT_WEIGHTS
-from backend.catalog.regular_files import open_regular
 from backend.errors import NotFound
+from backend.files.regular_files import open_regular
 
 SourceFile = tuple[str, int, int]
 """A file by its path below the folder that was asked for, its size in bytes, and the time of its last change in ns."""

@@ -18,7 +18,7 @@ from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from backend.cluster.growth import kept_busy
-from backend.cluster.model_copies import Source
+from backend.cluster.model_copies import FileSource
 from backend.cluster.model_source import ModelSource, SourceFile
 from backend.cluster.ray_handle import RayHandle
 from backend.cluster.remote_worker import RemoteWorker
@@ -67,7 +67,7 @@ class RayCluster:
         self._settings, self._module, self._environment = settings, module, dict(environment)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         source = ray.remote(ModelSource).options(num_cpus=0, scheduling_strategy=here)
-        self._source: Source = ClusterSource(source.remote([str(folder) for folder in settings.models]))
+        self._source: FileSource = ClusterSource(source.remote([str(folder) for folder in settings.models]))
 
     def size(self) -> int:
         """How many workers there is room for now."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from backend.cluster.model_copies import ModelCopies, Source
+from backend.cluster.model_copies import FileSource, ModelCopies
 from backend.dispatch.worker_handle import ProcessHandle
 from backend.errors import EaselError, WorkerLost
 from backend.messages import Command, Event, Failed, Loading, Run
@@ -25,7 +25,7 @@ class RemoteWorker:
     """
 
     def __init__(self, version: str, module: str, device: str, policy: str, extensions: tuple[str, ...],
-                 environment: dict[str, str], source: Source, copies: str) -> None:
+                 environment: dict[str, str], source: FileSource, copies: str) -> None:
         if version != VERSION:
             raise RuntimeError(f"this machine has Easel {VERSION}, the front {version}")
         os.environ.pop("OMP_NUM_THREADS", None)     # Ray's, for the one core asked for; a machine here is one worker's

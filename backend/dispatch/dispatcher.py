@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from backend.catalog.known_files import READING
+from backend.catalog.background_scan import READING
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT
 from backend.dispatch.event_feed import EventFeed
 from backend.dispatch.feasibility import check
-from backend.dispatch.measures import Measures
+from backend.dispatch.metrics import Measures
+from backend.dispatch.picture_inspection import Preprocessing
 from backend.dispatch.plot_changes import PlotChanges
-from backend.dispatch.preprocessing import Preprocessing
 from backend.dispatch.progress import LiveJobs
 from backend.dispatch.recorder import Recorder
 from backend.dispatch.scoring import Scoring
@@ -24,12 +24,13 @@ from backend.dispatch.supervisor import Supervisor
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.worker_handle import Handle
 from backend.errors import Problem
+from backend.extensions.blame import blame
 from backend.extensions.manifest import name_of
 from backend.messages import Looked, Scored
 from backend.request.request import Request
 from backend.settings import Policy
 from backend.store.history import History
-from backend.store.job_rows import Seen
+from backend.store.job_rows import QueuedRow
 from backend.store.jobs import Change, Jobs, Lease
 from backend.store.picture_files import Pictures
 from backend.store.plots import PlotLine, Plots
@@ -247,7 +248,7 @@ class Dispatcher:
 
     # ---- beside other fronts on the same database ----
 
-    def rows_changed(self, rows: Collection[Seen], *, maybe_others: bool = False) -> None:
+    def rows_changed(self, rows: Collection[QueuedRow], *, maybe_others: bool = False) -> None:
         """Other fronts have changed these rows of jobs; `maybe_others`: and any that are not among them."""
         for row in rows:
             if row.cancelling or row.state in ENDED:
@@ -333,9 +334,9 @@ class Dispatcher:
 
     def extension_failed(self, package: str, why: str) -> None:
         """See `Listener`."""
-        name = name_of(package)
-        self.notice(f"extension {name}", f"The extension {name} is switched off. {why}")
-        self._extension_failed(package, why)
+        name, reason = name_of(package), why.removeprefix(blame(package))
+        self.notice(f"extension {name}", f"The extension {name} is switched off. {reason}")
+        self._extension_failed(package, reason)
 
     def _scored(self, owner: str, plot: str, cells: Collection[str]) -> None:
         for cell in cells:

@@ -8,8 +8,8 @@ from pathlib import Path
 from backend.catalog.call_estimate import CallEstimate, DeviceLimits, obstacle, read_estimate
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, InvalidRequest
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.store.view_types import Worker
 
 UNKNOWN = CallEstimate()

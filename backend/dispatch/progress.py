@@ -24,6 +24,7 @@ class _Run:
     over: set[int] = field(default_factory=set)             # pictures made or skipped in this run
     first: tuple[float, int] | None = None                  # time and calls at the first sign of progress
     published: float = 0.0
+    withheld: bool = False                                  # something newer than what was published
     jpeg: bytes | None = None
 
     def calls(self) -> int:
@@ -98,18 +99,28 @@ class LiveJobs:
             self._measure(run)
         self._change(job, change, urgent=True)
 
+    def catch_up(self, jobs: Collection[str]) -> None:
+        """Publish what of these jobs came too soon after something else and has not been followed by more."""
+        for job in jobs:
+            self._publish_if_due(job)
+
     def _change(self, job: str, change: Callable[[_Run], None], urgent: bool = False) -> None:
         with self._lock:
             run = self._runs.get(job)
             if run is None:
                 return
             change(run)
-            due = urgent or self._clock() - run.published >= PUBLISH_SECONDS
-            if due:
-                run.published = self._clock()
+            run.withheld = True
+        self._publish_if_due(job, urgent)
+
+    def _publish_if_due(self, job: str, urgent: bool = False) -> None:
+        with self._lock:
+            run = self._runs.get(job)
+            if run is None or not run.withheld or not (urgent or self._clock() - run.published >= PUBLISH_SECONDS):
+                return
+            run.published, run.withheld = self._clock(), False
             owner, live = run.owner, run.live
-        if due:
-            self._publish(owner, live)
+        self._publish(owner, live)
 
     @staticmethod
     def _set(run: _Run, **changes: object) -> None:

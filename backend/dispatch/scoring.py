@@ -11,19 +11,20 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from backend.catalog import inception_files
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CLIP, INCEPTION, ModelFile
-from backend.errors import EaselError, NotFound
+from backend.errors import EaselError, NotFound, StorageError
 from backend.messages import MeasureDistance, Score, Scored
 from backend.prompt.plain_text import plain_text
 from backend.store.database import Database
 from backend.store.fid_distances import Distances, ToCompare, dataset
 from backend.store.picture_files import Pictures
 from backend.store.scores import Scores, ToMeasure
-from backend.store.wanted_scores import SEEING, Known
+from backend.store.wanted_scores import SEEING, PlotPicture
 
 TOGETHER = 32               # pictures that are asked of the store at once
 IN_HAND = 2                 # of a worker: one that is measured, one ahead
@@ -52,6 +53,7 @@ class Measurer(Protocol):
 
 
 Work = ToMeasure | ToCompare
+Waiting = TypeVar("Waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +140,24 @@ class Scoring:
     def _round(self) -> None:
         """Write down what was told, and hand out what there is room for."""
         while self._answers:
-            self._record(self._answers[0])
-            self._answers.popleft()
+            self._taken(self._answers, self._answers[0], self._record)
         if not self._ready and self._plots:
-            self._fill(self._plots.popleft())
+            self._taken(self._plots, self._plots[0], self._fill)
         for work in list(self._ready) if self._may() else ():
             if worker := self._free_worker(alone=isinstance(work, ToCompare) or self._deaths[work.task] > 0):
-                self._ready.remove(work)
-                self._send(work, worker)
+                self._taken(self._ready, work, partial(self._send, worker))
+
+    def _taken(self, waiting: deque[Waiting], one: Waiting, do: Callable[[Waiting], None]) -> None:
+        """Do something with one that waits. Where the database refuses it waits on; no other error comes twice."""
+        with self._changed:
+            waiting.remove(one)
+        try:
+            do(one)
+        except StorageError:
+            with self._changed:
+                if one not in waiting:
+                    waiting.appendleft(one)
+            raise
 
     def _fill(self, plot: str) -> None:
         works: list[Work] = [*self._scores.missing(plot, TOGETHER)]
@@ -161,10 +173,14 @@ class Scoring:
         return next((worker for worker in self._workers
                      if held[worker.name] < IN_HAND and worker.is_free(alone=alone)), None)
 
-    def _send(self, work: Work, worker: Measurer) -> None:
+    def _send(self, worker: Measurer, work: Work) -> None:
         try:
             command = self._comparison(work) if isinstance(work, ToCompare) else self._command(work)
-        except EaselError as error:
+        except StorageError:
+            raise
+        except Exception as error:      # a border: what cannot be sent is said of it, and does not wait for ever
+            if not isinstance(error, EaselError):
+                log.exception("a picture could not be sent to be measured")
             self._keep(work, Scored(work.task, problems=dict.fromkeys(work.kinds, str(error))))
             return
         if command:
@@ -195,22 +211,28 @@ class Scoring:
             raise NotFound("each of the two sets needs at least two pictures that are drawn")
         return MeasureDistance(work.task, *sides, networks[0])
 
-    def _paths(self, side: Sequence[Known] | str) -> tuple[str, ...]:
+    def _paths(self, side: Sequence[PlotPicture] | str) -> tuple[str, ...]:
         if isinstance(side, str):
             return tuple(str(file) for file in dataset(self._pictures.outputs, side))
         return tuple(str(self._pictures.file(picture.path)) for picture in side)
 
-    def _file(self, picture: Known) -> bytes:
+    def _file(self, picture: PlotPicture) -> bytes:
         try:
             return self._pictures.file(picture.path).read_bytes()
         except OSError as error:
             raise NotFound("the picture's file cannot be read") from error
 
     def _record(self, answer: Scored) -> None:
-        if sent := self._sent.get(answer.task):
+        with self._changed:
+            sent = self._sent.pop(answer.task, None)
+        if sent is None:
+            return
+        try:
             self._keep(sent.work, answer)
+        except StorageError:
             with self._changed:
-                self._sent.pop(answer.task, None)
+                self._sent[answer.task] = sent
+            raise
 
     def _keep(self, work: Work, answer: Scored) -> None:
         if isinstance(work, ToCompare):

@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from backend.catalog.needed_files import files_of
-from backend.dispatch.leased_jobs import CELLS, Flight, has_room, room
+from backend.catalog.request_files import files_of
+from backend.dispatch.in_flight_limits import CELLS, Flight, has_room, room
 from backend.dispatch.recorder import Lost, Recorder, Started
 from backend.dispatch.supervisor_services import Services
 from backend.dispatch.watchdog import Verdict, Watchdog
 from backend.dispatch.worker_handle import Handle
 from backend.errors import EaselError, Problem, StorageError, WorkerLost
-from backend.extensions.manifest import name_of
+from backend.extensions.blame import blame
 from backend.messages import (
     Alive,
     Calls,
@@ -145,13 +145,15 @@ class Supervisor:
             self._changed.notify_all()
 
     def leave(self, task: str) -> None:
-        """Nobody waits any more for the answer to this `Preprocess`; a worker that stays at it is ended."""
+        """Nobody waits any more for the answer to this `Preprocess`; one that stays at it is ended."""
         with self._changed:
             waiting = [one for one in self._outbox if isinstance(one, Preprocess) and one.task == task]
             for command in waiting:
                 self._outbox.remove(command)
             if not waiting:
+                self._outbox.append(Cancel(task))
                 self._watchdog.unwanted(task)
+                self._changed.notify_all()
 
     def cancel(self, job: str) -> bool:
         """Tell the worker to stop a job; False when the job is not in its hands."""
@@ -332,6 +334,9 @@ class Supervisor:
                 self._services.measures.called(self._worker.name, self._calls, event.calls)
                 self._services.measures.memory[self._worker.name] = event.memory
                 self._calls = event.calls
+                with self._changed:
+                    jobs = [*self._flights]
+                self._services.live.catch_up(jobs)
             case Opening():
                 return          # the watchdog's
 
@@ -413,7 +418,7 @@ class Supervisor:
         """
         if not end.extension:
             return flights
-        why = f"The extension {name_of(end.extension)} failed. The worker process was lost in its code: {end.why}."
+        why = f"{blame(end.extension)}The worker process was lost in its code: {end.why}."
         self._services.extension_failed(end.extension, why)
         lost = [flight for flight in flights if end.blames and flight.lease.job in end.jobs]
         for flight in lost:
@@ -453,19 +458,32 @@ class Supervisor:
 
     def _serve(self) -> None:
         """One round: send what waits, and fill the worker's hands."""
+        with self._changed:
+            handle, commands = self._handle, list(self._outbox)
+            if not self._ready or handle is None:
+                return
+            self._outbox.clear()
+        for command in commands:
+            self._command(handle, command)
         with self._leasing:
             with self._changed:
-                if not self._ready or self._handle is None:
+                if not self._ready or self._handle is not handle:
                     return
-                handle, commands, wants, held = self._handle, list(self._outbox), self._wants(), list(self._flights)
+                wants, held = self._wants(), list(self._flights)
                 free = room(self._policy, self._flights.values())
-                self._outbox.clear()
                 self._woken = self._woken and not wants
             leases = self._lease(held, free) if wants else []
-        for command in commands:
-            handle.send(command)
         for lease in leases:
             self._send(handle, lease)
+
+    def _command(self, handle: Handle, command: Command) -> None:
+        """Send a command; where it cannot be, whoever waits for an answer hears that none will come."""
+        try:
+            handle.send(command)
+        except Exception:       # a border: what is behind it must be sent all the same
+            log.exception("a %s could not be sent to a worker", type(command).__name__)
+            if not isinstance(command, Cancel | Skip | Unload):
+                self._services.lost(self._worker.name)
 
     def _lease(self, held: list[str], free: int) -> list[Lease]:
         leases = self._services.jobs.lease(self._worker.name, free, held, CELLS[self._policy], self._will_hold())

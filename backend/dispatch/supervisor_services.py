@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.dispatch.measures import Measures
+from backend.dispatch.metrics import Measures
 from backend.dispatch.progress import LiveJobs
 from backend.errors import Problem
 from backend.messages import Looked, Scored

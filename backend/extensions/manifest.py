@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backend.catalog.regular_files import read_regular
+from backend.files.regular_files import read_regular
 
 MANIFEST = "extension.toml"
 DOOR = "extension.py"

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backend.catalog.regular_files import read_regular
 from backend.extensions.manifest import name_of
-from backend.image.atomic_write import Purpose, write_atomically
+from backend.files.atomic_write import write_atomically
+from backend.files.regular_files import read_regular
+from backend.files.write_errors import Purpose
 
 OPENING = ".opening"        # ending of the file that names the extension whose code is being loaded
 KILLED_THE_START = "Easel ended while it was being loaded."

@@ -15,8 +15,8 @@ from backend.errors import Forbidden, InvalidRequest, NotFound
 from backend.facade.components import Components
 from backend.facade.limits import LimitState
 from backend.store.accounts import Account
-from backend.store.audit_log import Entry
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.audit_log import AuditEntry
+from backend.store.fair_queue import EVERYBODY
 from backend.store.invitations import HOURS, Invitation
 from backend.store.user_activity import Activity, activities
 from backend.store.view_types import QueueLine, Role, User, Worker
@@ -173,7 +173,7 @@ class Administration:
         drawn = self._parts.dispatcher.drawn()
         return [dataclasses.asdict(worker) | {"drawing": drawn.get(worker.name, 0)} for worker in self._workers()]
 
-    def audit(self, words: str = "", before: int | None = None, limit: int = 100) -> list[Entry]:
+    def audit(self, words: str = "", before: int | None = None, limit: int = 100) -> list[AuditEntry]:
         """Entries of the audit log, newest first: see `AuditLog.page`."""
         return self._parts.audit_log.page(words, before, limit)
 

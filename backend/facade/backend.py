@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from backend.catalog import needed_files
+from backend.catalog import request_files
+from backend.catalog.background_scan import KnownFiles
 from backend.catalog.checkpoints import tokenizer_folder
-from backend.catalog.known_files import KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CHECKPOINT, UPSCALER, ModelFile
 from backend.catalog.network_problems import vector_counts
-from backend.dispatch.measures import Measures
+from backend.dispatch.metrics import Measures
 from backend.errors import CheckpointError, EaselError
 from backend.facade.administration import Administration
 from backend.facade.components import Components, assembled
@@ -30,9 +30,9 @@ from backend.store.accounts import Accounts
 from backend.store.audit_log import AuditLog
 from backend.store.database_recovery import Rescue, open_database
 from backend.store.invitations import Invitations
-from backend.store.login_tries import LoginTries
 from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
+from backend.store.shared_login_tries import LoginTries
 from backend.store.sqlite_file import Lock
 from backend.store.view_types import Status, User
 
@@ -191,11 +191,11 @@ class Backend:
 
     def known_suits(self, checkpoint: ModelFile) -> dict[str, Any]:
         """`suits`, without a VAE that has not been found so far."""
-        return needed_files.defaults_here(checkpoint, self.known_files)
+        return request_files.defaults_here(checkpoint, self.known_files)
 
     def suits(self, checkpoint: ModelFile) -> dict[str, Any]:
         """The field values that suit a checkpoint."""
-        return needed_files.defaults_here(checkpoint, self._components.catalog)
+        return request_files.defaults_here(checkpoint, self._components.catalog)
 
     @property
     def known_files(self) -> KnownFiles:
@@ -227,11 +227,11 @@ class Backend:
 
     def face_restorers(self) -> list[str]:
         """"GFPGAN" and "CodeFormer", as far as their files are there."""
-        return needed_files.restorers_there(self._components.catalog)
+        return request_files.restorers_there(self._components.catalog)
 
     def known_face_restorers(self) -> list[str]:
         """Those of `face_restorers` that are known by now."""
-        return needed_files.restorers_there(self.known_files)
+        return request_files.restorers_there(self.known_files)
 
     def count_tokens(
         self, text: str, checkpoint: str = "", steps: int = 20, comments: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from backend.catalog.known_files import KnownFiles
+from backend.catalog.background_scan import KnownFiles
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.network_cards import NetworkCards
 from backend.dispatch.dispatcher import Dispatcher
@@ -27,7 +27,6 @@ from backend.store.history import History
 from backend.store.idempotency_keys import IdempotencyKeys
 from backend.store.invitations import Invitations
 from backend.store.jobs import Jobs
-from backend.store.login_tries import LoginTries
 from backend.store.measured_jobs import MeasuredJobs
 from backend.store.model_hashes import ModelHashes
 from backend.store.painted_layers import PaintedLayers
@@ -37,6 +36,7 @@ from backend.store.plots import Plots
 from backend.store.preferences import Preferences
 from backend.store.sessions import Sessions
 from backend.store.share_links import ShareLinks
+from backend.store.shared_login_tries import LoginTries
 from backend.store.uploads import Uploads
 from backend.store.used_prompts import UsedPrompts
 from backend.store.user_limits import UserLimits
@@ -93,7 +93,7 @@ def assembled(settings: Settings, database: Database, catalog: ModelCatalog | No
     inputs = settings.data / "inputs"
     disk = DiskUse(settings.outputs, inputs, users.of)
     limits = Limits(settings.limits, UserLimits(database), disk, jobs)
-    uploads = Uploads(inputs, users.of, jobs.pictures, limits.room_for_uploads)
+    uploads = Uploads(inputs, users.of, lambda: jobs.pictures() | preferences.pictures(), limits.room_for_uploads)
     catalog = catalog or ModelCatalog(settings.models, ModelHashes(database, settings.data))
     cards = NetworkCards(catalog)
     extensions = Extensions(settings)

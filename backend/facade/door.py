@@ -20,9 +20,9 @@ from backend.facade.plots import UserPlots
 from backend.facade.sharing import UserSharing
 from backend.facade.submission import Submission
 from backend.request.preferences import changed, example
-from backend.store.fair_scheduler import EVERYBODY, SINGLE
+from backend.store.fair_queue import EVERYBODY, SINGLE
 from backend.store.job_arrival import Beside
-from backend.store.painted_layers import Layer
+from backend.store.painted_layers import PaintedLayer
 from backend.store.uploads import Upload
 from backend.store.view_types import ENDED, FileSettings, Image, Job, JobLine, Live, Overview, State, User
 
@@ -216,7 +216,7 @@ class Door:
         """
         return self._parts.uploads.add(data, self._owner, mask=mask, alpha=alpha)
 
-    def paint(self, data: bytes, layer: Layer) -> str:
+    def paint(self, data: bytes, layer: PaintedLayer) -> str:
         """Keep what is painted over a picture; its id, or "" for nothing. UserError, NotFound."""
         return self._parts.layers.keep(data, layer, self._owner)
 

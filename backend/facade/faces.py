@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from backend.catalog.face_files import ANTELOPE, BUFFALO, recognition_network
 from backend.errors import InvalidRequest, NotFound
 from backend.facade.components import Components
+from backend.files.regular_files import read_regular
+from backend.image.upload_decoding import MAX_BYTES
 from backend.messages import FacesLocated
+from backend.store.face_folders import pictures_in
 from backend.store.view_types import User
 
 
@@ -31,6 +36,21 @@ class UserFaces:
         except InvalidRequest as error:
             return None, error.problems[0].message
         return found.similarity, ""
+
+    def in_folder(self, named: str) -> tuple[str, ...]:
+        """The pictures of a folder that the operator allows, by name, kept as uploads; their ids.
+
+        InvalidRequest where it is none of those, or holds nothing that can be used. UserError for a broken picture.
+        """
+        files = pictures_in(named, self._parts.settings.face_folders)
+        return tuple(self._parts.uploads.add(self._read(file), self._owner).id for file in files)
+
+    @staticmethod
+    def _read(file: Path) -> bytes:
+        try:
+            return read_regular(file, MAX_BYTES)
+        except OSError as error:
+            raise InvalidRequest(f"holds {file.name}, which cannot be read") from error
 
     def located(self, upload: str, wanted: str = BUFFALO, adapter: str = "") -> FacesLocated:
         """The faces of an uploaded picture, as the network `wanted` sees them, or another where that is not here; those

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from backend.errors import InvalidRequest, NotFound
-from backend.image.infotext.entries import Difference, differences
+from backend.image.infotext.differences import Difference, differences
 from backend.request.request import FIELDS
 from backend.store.accounts import Accounts
 from backend.store.boards import Board, Boards, SharedBoard
 from backend.store.database import Database
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.fair_queue import EVERYBODY
 from backend.store.history import History
 from backend.store.picture_files import Pictures
 from backend.store.picture_import import Imported, ImportProgress, Imports

@@ -101,7 +101,7 @@ class UserGuides:
         file = self._parts.uploads.file(record.image, self._owner)
         own = self._parts.uploads.size(record.image, self._owner)
         shrunk = min(1.0, LARGEST / max(own))
-        wanted = size or (round(own[1] * shrunk), round(own[0] * shrunk))
+        wanted = size or (max(round(own[1] * shrunk), 1), max(round(own[0] * shrunk), 1))
         files = guide_files.annotator_files([record], self._parts.catalog)
         return Preprocess(self._task(task or uuid.uuid4().hex), record, file.read_bytes(), wanted, files)
 

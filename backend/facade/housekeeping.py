@@ -15,7 +15,7 @@ from backend.errors import EaselError
 from backend.facade import gradio_upload_folder
 from backend.facade.components import Components
 from backend.facade.networks import SHOWN_KINDS, Wanted
-from backend.image.atomic_write import sweep_unfinished
+from backend.files.atomic_write import sweep_unfinished
 from backend.store.damaged_rows import damage
 from backend.store.database_recovery import Rescue
 from backend.store.picture_import import FOLDER
@@ -83,7 +83,8 @@ class Housekeeping:
             sweep_unfinished(parts.settings.data, self._started)
         while True:
             with _tried("uploads that nothing needs could not be deleted"):
-                log.info("%d uploads that nothing needs were deleted", parts.uploads.sweep(parts.jobs.pictures()))
+                named = parts.jobs.pictures() | parts.preferences.pictures()
+                log.info("%d uploads that nothing needs were deleted", parts.uploads.sweep(named))
             with _tried("half-drawn pictures could not be deleted"):
                 forgotten = parts.gallery.bin.forget_unfinished(now() - UNFINISHED_KEPT)
                 log.info("%d half-drawn pictures that nobody kept were deleted", forgotten)

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 
 from backend.catalog.call_estimate import detailer_passes, largest_pass
 from backend.errors import InvalidRequest, Problem
+from backend.request.choices import EXTRAS, NO_UPSCALER
+from backend.request.cross_field_checks import OUTPAINT
+from backend.request.face_swap import swapped_size
 from backend.request.limits import LIMITS, changed, shown
 from backend.request.output_size import Margins, Size, enlarged, keeps_source, upscaled, upscales
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS, NO_UPSCALER, OUTPAINT
 from backend.store.disk_use import DiskUse
-from backend.store.job_arrival import Admission
+from backend.store.job_arrival import MayQueue
 from backend.store.job_rows import pending_jobs
 from backend.store.jobs import Jobs
 from backend.store.uploads import QUOTA, Uploads
@@ -79,7 +81,7 @@ class Limits:
         if limit is not None:
             _within(limit, self._jobs.look.pending(owner), jobs)
 
-    def admission(self, owner: str) -> Admission | None:
+    def admission(self, owner: str) -> MayQueue | None:
         """For whatever queues jobs of the user's; None where no limit is to be kept.
 
         However many arrive at once, at however many fronts, they stay within the limit.
@@ -141,7 +143,10 @@ def _too_many_pixels(request: Request, limit: int | None, source: Size) -> list[
 def result_size(request: Request, source: Size) -> tuple[Size, str]:
     """How large a picture of the request gets or is drawn, made from one of size `source`, and the field behind it."""
     if request.process == EXTRAS:
-        return enlarged(request, source) if request.upscaler_1 != NO_UPSCALER else (source, "init_image")
+        if request.upscaler_1 != NO_UPSCALER:
+            return enlarged(request, source)
+        swapped = not request.idle(FIELDS["face_swap_upscale_by"])
+        return (swapped_size(request, source), "face_swap_upscale_by") if swapped else (source, "init_image")
     return max([_whole_size(request, source), *detailer_passes(request)], key=lambda each: prod(each[0]))
 
 

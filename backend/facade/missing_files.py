@@ -18,9 +18,9 @@ from backend.image.infotext.entries import entries
 from backend.image.infotext.unsupported import unmet_sentence
 from backend.image.read import Metadata
 from backend.prompt.grammar import networks
+from backend.request.choices import VAES
 from backend.request.guide_unit import NO_MODEL
 from backend.request.request import FIELDS
-from backend.request.rules import VAES
 
 _LORA = re.compile(r"<(?P<kind>lora|lyco):(?P<name>[^:<>]+)(?P<rest>[:>])")
 WORKFLOW = ("This picture was made by ComfyUI and carries only its workflow, which Easel does not read: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import threading
 from collections import Counter
@@ -24,7 +23,9 @@ from backend.catalog.network_facts import file_facts
 from backend.catalog.network_problems import misfit
 from backend.catalog.side_cars import NOTES, PICTURES, place_of, read_notes, with_notes
 from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
-from backend.image.atomic_write import Purpose, write_atomically
+from backend.files.atomic_write import write_atomically
+from backend.files.regular_files import read_json
+from backend.files.write_errors import Purpose
 from backend.image.decode_budget import DECODING
 from backend.image.read import open_picture
 
@@ -54,7 +55,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCards:
     """What a search found, in its order. `unfitting`: how many it found that do not fit, shown or not."""
 
     cards: list[Card]
@@ -68,7 +69,7 @@ class Networks:
         self._catalog, self._cards = catalog, cards
         self._writing = threading.Lock()
 
-    def cards(self, wanted: Wanted) -> Found:
+    def cards(self, wanted: Wanted) -> FoundCards:
         """All that the search finds. InvalidRequest names a wrong `kind` or `sort`."""
         if wanted.sort not in SORTS:
             raise InvalidRequest(f"is one of {', '.join(SORTS)}", field="sort")
@@ -79,7 +80,7 @@ class Networks:
             shown = sorted(shown, key=order)
         if place := {name: at for at, name in enumerate(wanted.first)}:
             shown = sorted(shown, key=lambda card: place.get(card.file.key, len(place)))
-        return Found(shown, len(found) - len(fitting))
+        return FoundCards(shown, len(found) - len(fitting))
 
     def folders(self, kind: str) -> list[str]:
         """The folders in which networks of a kind lie, and those around them, sorted."""
@@ -114,7 +115,7 @@ class Networks:
         """The words that a network was trained on and how often, most frequent first, as its file tells."""
         path = Path(self._catalog.find(_known(kind), name).path)
         try:
-            told = json.loads(read_header(path).metadata.get("ss_tag_frequency", "{}")) if path.is_file() else {}
+            told = read_json(read_header(path).metadata.get("ss_tag_frequency", "{}")) if path.is_file() else {}
         except (CheckpointError, ValueError, RecursionError):
             return []
         counts: Counter[str] = Counter()

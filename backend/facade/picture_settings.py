@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from typing import Any
 
 from backend.catalog.model_file import CHECKPOINT, VAE
-from backend.catalog.needed_files import missing_upscalers
+from backend.catalog.request_files import missing_upscalers
 from backend.errors import CheckpointError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.facade.missing_files import hashes, missing, with_names_here, with_words_here
@@ -16,8 +16,8 @@ from backend.image.infotext.entries import entries
 from backend.image.infotext.reading import key_of
 from backend.image.read import Metadata, read_metadata
 from backend.plots.infotext import read_plot
+from backend.request.choices import VAES
 from backend.request.request import FIELDS, RESOLVED
-from backend.request.rules import VAES
 from backend.store.view_types import FileSettings
 
 CHECKPOINTS = ("checkpoint", "second_checkpoint")       # kinds of fields

@@ -7,7 +7,9 @@ from typing import IO
 
 from backend.errors import NotFound
 from backend.facade.components import Components
-from backend.image.atomic_write import Purpose, temporary_file
+from backend.files.atomic_write import temporary_file
+from backend.files.path_containment import leads_inside
+from backend.files.write_errors import Purpose
 from backend.plots import grid_picture
 from backend.plots.archive import write_archive
 from backend.plots.export_layout import Sheet, SheetAxis, SheetCell, View
@@ -15,7 +17,6 @@ from backend.plots.grid_picture import Look
 from backend.plots.infotext import plot_infotext
 from backend.plots.table_csv import table_csv
 from backend.plots.web_page import write_web_page
-from backend.store.path_containment import leads_inside
 from backend.store.plot_reading import Cell, PlotHead
 from backend.store.scores import Scores
 from backend.store.view_types import User

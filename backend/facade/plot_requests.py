@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from backend.catalog.model_file import ModelFile
@@ -33,10 +35,11 @@ from backend.plots.infotext import typed_values
 from backend.plots.outline import NUMBERS, idle, stands, tried
 from backend.plots.prompt_matrix import MatrixRules, matrix_axes
 from backend.plots.prompts_from_file import LineRules, line_axis
-from backend.request import rules
+from backend.request import cross_field_checks
+from backend.request.choices import EXTRAS
+from backend.request.face_swap import OF_RESULTS
 from backend.request.record import frozen
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS
 from backend.store.history import stored_request
 from backend.store.plot_reading import PlotHead
 from backend.store.plots import CellDraft
@@ -47,11 +50,12 @@ MAX_AXES = 10
 FEW = 200               # cells that a dry run looks at one by one
 MANY_PROBLEMS = 20      # are told of the cells
 SIZE_FIELDS = ("width", "height", "enable_hr", "hr_scale", "hr_resize_x", "hr_resize_y")
-TEXT_FIELDS = ("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "prompt_expansion",
-               "prompt_comments", "detailers", "prompts", "enable_hr", "checkpoint", "process")
+_size = attrgetter(*SIZE_FIELDS, "checkpoint")
+_typed = itemgetter("prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "prompt_expansion",
+                    "prompt_comments", "detailers", "prompts", "enable_hr", "checkpoint", "process")
 """All that decides whether texts have something to fill in, and whether their networks fit."""
-PICTURE_FIELDS = ("seed", "variation_seed", "variation_strength", "batch_count", "batch_size", "loopback_loops",
-                  "loopback_round", "init_image")
+_of_pictures = itemgetter("seed", "variation_seed", "variation_strength", "batch_count", "batch_size",
+                          "loopback_loops", "loopback_round", "init_image", *OF_RESULTS)
 """All that decides, beside them, what each picture gets filled in."""
 
 
@@ -129,7 +133,7 @@ class PlotOrders:
     def grid(self, values: Mapping[str, Any], axes: Sequence[ChosenAxis], seeds: SeedRules) -> PlotStart:
         """Of these axes. InvalidRequest names the field of the request that is wrong, or `axes`."""
         _counted(axes)
-        return PlotStart(self._base(values, seeds), tuple(axes), seeds)
+        return PlotStart(self._base_of(axes, values, seeds), tuple(axes), seeds)
 
     def matrix(self, values: Mapping[str, Any], options: Mapping[str, Any]) -> PlotStart:
         """A prompt matrix. InvalidRequest names the field of the request, or the option."""
@@ -170,9 +174,32 @@ class PlotOrders:
 
     def _base(self, values: Mapping[str, Any], seeds: SeedRules) -> Request:
         """What all cells start from. InvalidRequest names every wrong field."""
-        if values.get("process") == EXTRAS:
-            raise InvalidRequest("cannot be drawn as a plot; it only works on pictures that are there", field="process")
+        _check_draws(values)
         return self._submission.base(values, draw_seeds=not seeds.keep_random).request
+
+    def _base_of(self, axes: Sequence[ChosenAxis], values: Mapping[str, Any], seeds: SeedRules) -> Request:
+        """The same, where what is wrong with it counts unless the axes mend it."""
+        _check_draws(values)
+        wrong: list[Problem] = []
+        base = self._submission.base(values, draw_seeds=not seeds.keep_random, deferred=wrong).request
+        ends = ([0] * len(axes), [len(chosen.values) - 1 for chosen in axes]) if wrong else ()
+        for cell in ends:
+            with suppress(CellError):       # told where all cells are made
+                there = self._wrong(cell_values(base.values(), axes, tuple(cell)))
+                wrong = [problem for problem in wrong if problem in there]
+        if wrong:
+            raise InvalidRequest(problems=wrong)
+        return base
+
+    def _wrong(self, values: Mapping[str, Any]) -> Sequence[Problem]:
+        """What is wrong with clean values only together, or with files and pictures."""
+        if problems := cross_field_checks.together(values):
+            return problems
+        try:
+            self._submission.with_files(Request.of(values))
+        except InvalidRequest as error:
+            return error.problems
+        return ()
 
     def extended(
         self, head: PlotHead, number: int, typed: Any, seeds: SeedRules
@@ -236,7 +263,7 @@ class _Cells:
     def __init__(self, submission: Submission, parts: Components, axes: Sequence[ChosenAxis]) -> None:
         self._submission, self._parts, self._axes = submission, parts, axes
         self._memory, self._problems = _Memory(), dict[Problem, None]()
-        self._choosing = [name for name, field in FIELDS.items() if field.kind not in NUMBERS]
+        self._choosing = itemgetter(*(name for name, field in FIELDS.items() if field.kind not in NUMBERS))
 
     def drafts(self, base: Request, seeds: SeedRules, wanted: Sequence[Coordinates]) -> tuple[CellDraft, ...]:
         """In the order of drawing. InvalidRequest as `orders`."""
@@ -271,14 +298,14 @@ class _Cells:
         return None
 
     def _order(self, values: Mapping[str, Any]) -> Order:
-        if problems := rules.together(values):
+        if problems := cross_field_checks.together(values):
             raise InvalidRequest(problems=problems)
-        named = tuple(values[name] for name in self._choosing)
-        files = self._memory.of(("files", named), lambda: _caught(lambda: self._files(Request.of(values))))()
+        chosen = self._choosing(values)
+        files = self._memory.of(("files", chosen), lambda: _caught(lambda: self._files(Request.of(values))))()
         found = {**values, **files.changes}
         drawn = Request.of(found | self._texts(found, files.checkpoint))
         order = self._submission.settled(drawn, files.checkpoint)
-        size = tuple(getattr(order.request, name) for name in (*SIZE_FIELDS, "checkpoint"))
+        size = _size(order.request)
         self._memory.of(("size", size), lambda: _caught(lambda: self._parts.dispatcher.check(order.request)))()
         return order
 
@@ -292,10 +319,10 @@ class _Cells:
 
         InvalidRequest also for networks that do not fit.
         """
-        typed = tuple(values[name] for name in TEXT_FIELDS)
+        typed = _typed(values)
         if ("plain", typed) in self._memory.known:
             return {}
-        drawn = tuple(values[name] for name in PICTURE_FIELDS)
+        drawn = _of_pictures(values)
         texts = self._memory.of(("texts", typed, drawn), lambda: _caught(lambda: self._filled_in(values, checkpoint)))()
         if not texts:
             self._memory.known["plain", typed] = True
@@ -311,8 +338,14 @@ class _Cells:
         for number, chosen in enumerate(self._axes):
             if problem.field.partition("[")[0] in chosen.axis.fields:
                 value = chosen.axis.show(chosen.values[cell[number]])[:60]
-                return Problem(f"'{value}' {problem.message}", f"axes.{number}.values")
+                named = problem.message.startswith((value, f"'{value}'")) and value
+                return Problem(problem.message if named else f"'{value}' {problem.message}", f"axes.{number}.values")
         return problem
+
+
+def _check_draws(values: Mapping[str, Any]) -> None:
+    if values.get("process") == EXTRAS:
+        raise InvalidRequest("cannot be drawn as a plot; it only works on pictures that are there", field="process")
 
 
 def _changes(before: Request, after: Request) -> Mapping[str, Any]:

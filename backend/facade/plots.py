@@ -19,7 +19,7 @@ from backend.plots.estimate import CellCost
 from backend.plots.infotext import SCRIPTS
 from backend.request.record import plain
 from backend.store.idempotency_keys import IdempotencyKey
-from backend.store.job_arrival import Admission
+from backend.store.job_arrival import MayQueue
 from backend.store.plot_reading import Cell
 from backend.store.plots import LONGEST_TITLE, CellDraft, PlotDraft, PlotLine
 from backend.store.view_types import User
@@ -228,7 +228,7 @@ class UserPlots:
         self._parts.limits.check(self._owner, [cell.request for cell in cells], self._parts.uploads)
 
     @property
-    def _admission(self) -> Admission | None:
+    def _admission(self) -> MayQueue | None:
         return self._parts.limits.admission(self._owner)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.catalog import families, needed_files
+from backend.catalog import families, request_files
 from backend.catalog.folder_scan import clean_name
 from backend.catalog.model_file import CHECKPOINT, ModelFile
 from backend.catalog.network_problems import Misfits, network_problems
@@ -15,10 +15,11 @@ from backend.facade.components import Components
 from backend.facade.picture_settings import PictureSettings
 from backend.image import file_names
 from backend.image.extras_text import extras_request
+from backend.request.choices import AUTOMATIC_VAE, EXTRAS
+from backend.request.cross_field_checks import together
 from backend.request.output_size import grows, in_cells, rounding, settled
 from backend.request.preferences import settings
 from backend.request.request import Request
-from backend.request.rules import AUTOMATIC_VAE, EXTRAS
 from backend.store.view_types import User
 
 
@@ -61,44 +62,56 @@ class Submission:
         request = self.resolved(drawn.request, base.checkpoint)
         return Order(request, (*drawn.notes, *self._vae_notes(request, base.checkpoint)))
 
-    def base(self, values: Mapping[str, Any], *, draw_seeds: bool = True) -> Base:
-        """The request without what follows from its texts and sizes. InvalidRequest names every wrong field."""
+    def base(
+        self, values: Mapping[str, Any], *, draw_seeds: bool = True, deferred: list[Problem] | None = None
+    ) -> Base:
+        """The request without what follows from its texts and sizes. InvalidRequest names every wrong field.
+
+        `deferred` takes what is wrong only together, or with files and pictures, in the place of an error.
+        """
         problems: list[Problem] = []
         own, edits = settings(self._parts.preferences.of(self._user.id)), values.get("process") == EXTRAS
         checkpoint = None if edits else self._checkpoint_of(values, problems)
-        request = self._to_edit(own | dict(values)) if edits else self._to_draw(values, own, checkpoint, problems)
-        problems += file_names.problems(request) + self._parts.uploads.check(request, self._user.id)
-        problems += self._parts.extensions.problems(request)
-        try:
-            request = needed_files.resolved(request, self._parts.catalog)
-            request = request.with_seeds() if draw_seeds else request
-            problems += needed_files.misfits(request, checkpoint, self._parts.catalog) if checkpoint else ()
-        except InvalidRequest as error:
-            problems += error.problems
+        whole = deferred is None
+        request = (self._to_edit(own | dict(values)) if edits
+                   else self._to_draw(values, own, checkpoint, problems, whole))
+        problems += (*file_names.problems(request), *self._parts.extensions.problems(request))
+        later = problems if deferred is None else deferred
+        later += [] if whole else together(request.values())
+        request = self._named(request.with_seeds() if draw_seeds else request, checkpoint, later)
         if problems:
             raise InvalidRequest(problems=problems)
         return Base(request, checkpoint)
 
+    def _named(self, request: Request, checkpoint: ModelFile | None, problems: list[Problem]) -> Request:
+        """With the exact names of its files; `problems` are those found before."""
+        problems += self._parts.uploads.check(request, self._user.id)
+        try:
+            request = request_files.resolved(request, self._parts.catalog)
+            problems += request_files.misfits(request, checkpoint, self._parts.catalog) if checkpoint else ()
+        except InvalidRequest as error:
+            problems += error.problems
+        return request
+
     def with_files(self, request: Request) -> Base:
         """A request of clean values with the exact names of its files. InvalidRequest names every field at fault."""
-        problems = self._parts.uploads.check(request, self._user.id)
+        problems: list[Problem] = []
         checkpoint = self._checkpoint_of({"checkpoint": request.checkpoint}, problems)
-        found = needed_files.resolved(needed_files.with_vae_beside(request, self._parts.catalog), self._parts.catalog)
-        problems += needed_files.misfits(found, checkpoint, self._parts.catalog) if checkpoint else ()
+        found = self._named(request_files.with_vae_beside(request, self._parts.catalog), checkpoint, problems)
         if problems:
             raise InvalidRequest(problems=problems)
         return Base(found, checkpoint)
 
     def _with_vae(self, request: Request, checkpoint: ModelFile) -> Request:
         """With the VAE beside the checkpoint for "Automatic". InvalidRequest when that is of another build."""
-        found = needed_files.with_vae_beside(request, self._parts.catalog)
-        problems = () if found is request else tuple(needed_files.misfits(found, checkpoint, self._parts.catalog))
+        found = request_files.with_vae_beside(request, self._parts.catalog)
+        problems = () if found is request else tuple(request_files.misfits(found, checkpoint, self._parts.catalog))
         if problems:
             raise InvalidRequest(problems=problems)
         return found
 
     def _vae_notes(self, request: Request, checkpoint: ModelFile) -> tuple[str, ...]:
-        absent = needed_files.absent_preference(checkpoint, self._parts.catalog)
+        absent = request_files.absent_preference(checkpoint, self._parts.catalog)
         if not absent or request.vae != AUTOMATIC_VAE:
             return ()
         return (f"The VAE {clean_name(absent)} that {checkpoint.key} prefers is not in the models folders: its own was "
@@ -123,13 +136,14 @@ class Submission:
         return Order(whole, rounding(request, whole))
 
     def _to_draw(
-        self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem]
+        self, values: Mapping[str, Any], own: Mapping[str, Any], checkpoint: ModelFile | None, problems: list[Problem],
+        whole: bool,
     ) -> Request:
         """The request with its checkpoint's name and defaults; `problems` are those found before."""
-        suits = needed_files.defaults_here(checkpoint, self._parts.catalog) if checkpoint else {}
+        suits = request_files.defaults_here(checkpoint, self._parts.catalog) if checkpoint else {}
         defaults = {**suits, **own, "checkpoint": checkpoint.key} if checkpoint else own
         try:
-            request = Request.parse(values, defaults)
+            request = Request.parse(values, defaults, whole=whole)
         except InvalidRequest as error:
             raise InvalidRequest(problems=[*problems, *error.problems]) from None
         return request.replace(checkpoint=checkpoint.key) if checkpoint else request

@@ -1,6 +1,6 @@
 """The HTTP API: three doors for programs, the page's own routes, and what stands around everything.
 
-    a1111/                 AUTOMATIC1111's API: /sdapi, /internal, /controlnet
+    a1111/                 AUTOMATIC1111's API: /sdapi, /internal, /controlnet, /reactor
     api/                   /api: the modern door
     openai/                /v1: OpenAI's shapes
     easel/                 /easel: the page's own routes
@@ -15,7 +15,7 @@
     foreign_routes.py      a border around Gradio's routes: what they cannot read is a quiet 4xx
     decode_threads.py      threads for what decodes pictures: uploads, paint, settings, imports, thumbnails
     dependencies.py        what a route asks for: the caller's own front door, changes, options, calls
-    openapi*.py            the description of all routes: bodies from the field table, answers from openapi_answers
+    openapi*.py            the description of all routes: bodies from the field table, answers as AUTOMATIC1111 has them
     wrong_methods.py       405 for a route that is there for another method
     errors.py              the one place where an error becomes a status code
     error_shapes.py        problem+json for /api, OpenAI's errors for /v1
@@ -32,7 +32,7 @@ from fastapi.routing import iter_route_contexts
 
 from backend import Backend, Table
 from backend.http import errors, openapi, probes, wrong_methods
-from backend.http.a1111 import controlnet, extras, models, progress, routes
+from backend.http.a1111 import controlnet_routes, extras, interrogate, models, progress, reactor_routes, routes
 from backend.http.a1111 import server as a1111_server
 from backend.http.a1111.calls import Calls
 from backend.http.a1111.options import Options
@@ -48,13 +48,13 @@ from backend.http.async_watch import Changes
 from backend.http.connections import SHARE, RequestsAtOnce, most_connections
 from backend.http.easel import (
     boards,
+    descriptions,
     events,
     extensions,
     faces,
     files,
     guides,
     history,
-    interrogate,
     jobs,
     networks,
     people,
@@ -86,9 +86,9 @@ class Routes:
 
 def fill(routers: Table[Routes]) -> Table[Routes]:
     """Easel's own routes, to which extensions add theirs before the application is made."""
-    for part in (login, account, routes, extras, progress, models, a1111_server, interrogate,
-                 events, jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts, controlnet,
-                 guides, faces, extensions, probes, sharing, people):
+    for part in (login, account, routes, extras, progress, models, a1111_server, interrogate, descriptions,
+                 events, jobs, files, history, boards, networks, plots, plot_exports, preferences, prompts,
+                 controlnet_routes, reactor_routes, guides, faces, extensions, probes, sharing, people):
         routers.add(Routes(part.__name__.rpartition(".")[2], part.router))
     for part in (api_jobs, api_events, api_images, api_uploads, api_models, api_plots, openai_images, openai_models):
         routers.add(Routes(" ".join(part.__name__.split(".")[-2:]), part.router))

@@ -22,7 +22,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from backend.http.accounts.authentication import network
+from backend.http.accounts.login_throttle import network
 
 IDLE_SECONDS = 75.0     # without a byte, at first or between two requests: longer than clients and proxies keep one
 HEAD_SECONDS = 15.0     # from the first byte of a request to the end of its headers

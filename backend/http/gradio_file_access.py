@@ -16,12 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIX = "/gradio_api/"
 SERVED = re.compile(r"/(?:gradio_api/)?file[=/](.*)", re.DOTALL)
 UPLOAD = f"{PREFIX}upload"
 MOST = 10_000           # paths that are remembered; the oldest are forgotten first
+MAX_BODY = 8 * 2**20    # bytes of what a function is sent; files come as uploads
+MAX_PARTS = 100_000     # of all paths in it: each is looked up on the disk
+LONGEST_PATH = 4096     # letters; no system takes more
+UPWARDS = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 FILE = {"_type": "gradio.FileData"}
 
 
@@ -43,15 +49,36 @@ class GradioFiles:
             await _refuse(send)
             return
         if scope["method"] == "POST" and not uploads:
-            body, receive = await _whole(receive)
-            if not all(self._may(user, text) for text in _texts(_json(body))):
+            is_form = Headers(scope=scope).get("content-type", "").startswith("multipart/")
+            body, receive = await _whole(receive, None if is_form else MAX_BODY)
+            if len(body) > MAX_BODY and not is_form:
+                await _refuse(send, 413, "The request is too large")
+                return
+            if not await run_in_threadpool(self._may_all, user, body):
                 await _refuse(send)
                 return
         await self._app(scope, receive, self._learning(send, user, uploads))
 
+    def _may_all(self, user: str, body: bytes) -> bool:
+        """The same for each text of a body, if they are not too many to look at; Gradio looks up those of files."""
+        sent = _json(body)
+        if any(len(path) > LONGEST_PATH for path in _files(sent)):
+            return False
+        paths = {text for text in _texts(sent) if _is_path(text)}
+        parts = sum(text.count("/") for text in paths if len(text) <= LONGEST_PATH)
+        return parts <= MAX_PARTS and all(self._may(user, text) for text in paths)
+
     def _may(self, user: str, text: str) -> bool:
         """Whether a text names no file below these folders, or one that is this user's."""
-        path = os.path.realpath(text.replace("\0", "")) if "/" in text or "\\" in text else ""
+        if not _is_path(text):
+            return True
+        if len(text) > LONGEST_PATH:        # too long as it stands, and Gradio may make it shorter
+            if UPWARDS.search(text):
+                return False
+            text = os.path.normpath(text)
+        if len(text) > LONGEST_PATH:
+            return True
+        path = _real(text)
         return not self._is_inside(path) or (user, path) in self._allowed
 
     def _is_inside(self, path: str) -> bool:
@@ -68,7 +95,7 @@ class GradioFiles:
         return learning
 
     def _allow(self, user: str, told: str) -> None:
-        path = os.path.realpath(told)
+        path = _real(told)
         if self._is_inside(path):
             self._allowed[user, path] = None
             while len(self._allowed) > MOST:
@@ -86,22 +113,34 @@ def _told(body: bytes, uploads: bool) -> Iterator[str]:
 
 def _files(told: Any) -> Iterator[str]:
     """The paths of the file objects in it."""
-    if isinstance(told, dict):
-        if told.get("meta") == FILE and isinstance(told.get("path"), str):
-            yield told["path"]
-        told = list(told.values())
-    if isinstance(told, list):
-        for one in told:
-            yield from _files(one)
+    for one in _all_in(told):
+        if isinstance(one, dict) and one.get("meta") == FILE and isinstance(one.get("path"), str):
+            yield one["path"]
 
 
 def _texts(sent: Any) -> Iterator[str]:
     """Every string in it."""
-    if isinstance(sent, str):
-        yield sent
-    elif isinstance(sent, dict | list):
-        for one in sent.values() if isinstance(sent, dict) else sent:
-            yield from _texts(one)
+    return (one for one in _all_in(sent) if isinstance(one, str))
+
+
+def _all_in(value: Any) -> Iterator[Any]:
+    """The value and all that is in it, however deep."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        if isinstance(one, dict | list):
+            waiting.extend(one.values() if isinstance(one, dict) else one)
+
+
+def _real(path: str) -> str:
+    """Where it leads; no file has letters in its name that cannot be encoded."""
+    return os.path.realpath(path.encode("utf-8", "replace").decode().replace("\0", ""))
+
+
+def _is_path(text: str) -> bool:
+    """Whether it may lead anywhere but to the folder in which this process is."""
+    return "/" in text or "\\" in text
 
 
 def _json(text: bytes) -> Any:
@@ -112,11 +151,13 @@ def _json(text: bytes) -> Any:
         return None
 
 
-async def _whole(receive: Receive) -> tuple[bytes, Receive]:
-    """The body, and what receives it again."""
+async def _whole(receive: Receive, most: int | None) -> tuple[bytes, Receive]:
+    """The body, as far as it has little more than `most` bytes, and what receives it again."""
     messages: list[Message] = []
-    while not messages or messages[-1].get("more_body"):
+    size = 0
+    while not messages or messages[-1].get("more_body") and (most is None or size <= most):
         messages.append(await receive())
+        size += len(messages[-1].get("body", b""))
     body = b"".join(message.get("body", b"") for message in messages)
     kept = iter(messages)
 
@@ -126,8 +167,8 @@ async def _whole(receive: Receive) -> tuple[bytes, Receive]:
     return body, again
 
 
-async def _refuse(send: Send) -> None:
-    body = b'{"detail":"There is no such file"}'
+async def _refuse(send: Send, status: int = 404, why: str = "There is no such file") -> None:
+    body = json.dumps({"detail": why}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.request.choices import EXTRAS, NO_UPSCALER
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS, NO_UPSCALER
 
 OWN = ("extras", "face_swap", "output", "files", "hidden")           # groups that say what is done now
 DRAWN = ("prompt", "sampling", "size", "guidance", "seed", "seed_extra", "advanced")
@@ -36,7 +36,8 @@ def infotext_values(request: Request) -> dict[str, Any]:
     names += ["upscale_first"] if names and request.upscale_first else []
     names += ["codeformer_weight"] if "codeformer_visibility" in names else []
     swaps = [name for name, field in FIELDS.items() if field.group == "face_swap" and field.infotext]
-    names += [name for name in swaps if request.face_swap and getattr(request, name) != FIELDS[name].default]
+    acting = [name for name in swaps if not request.idle(FIELDS[name])]
+    names += [name for name in acting if FIELDS[name].infotext_always or getattr(request, name) != FIELDS[name].default]
     return found | _values(request, names)
 
 

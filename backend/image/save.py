@@ -14,7 +14,8 @@ from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from backend.image.atomic_write import Purpose, write_atomically
+from backend.files.atomic_write import write_atomically
+from backend.files.write_errors import Purpose
 from backend.image.text_encodings import as_user_comment, mended
 from backend.messages import Picture
 from backend.request.request import Request

@@ -56,6 +56,16 @@ def as_it_is(value: Any, sources: Sources) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
+class AxisRecord:
+    """One record of a `field` that is a list of at most `places` of them: its `number` from 0, and the word for one."""
+
+    field: str
+    name: str
+    number: int
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
 class Axis:
     """A row of the table of axes.
 
@@ -63,8 +73,8 @@ class Axis:
     cannot. `fields` are those that it may change: what is wrong with them is said of the axis. `check` makes a value
     of what was typed, ValueError likewise; `expand` makes more values of all that was typed. Axes of a lower `rank`
     change the request first. `group` is the heading under which a menu has the axis. Values with one `alike` cost the
-    same, and what can be wrong with one of them is wrong with all. `record`: the field of records and the number of the
-    one of them that it changes, which has to be there.
+    same, and what can be wrong with one of them is wrong with all. `record`: which of several it changes; that has to
+    be there.
     """
 
     label: str
@@ -82,4 +92,4 @@ class Axis:
     rank: int = 0
     group: str = ""
     alike: Callable[[Any], Hashable] | None = None
-    record: tuple[str, int] | None = None
+    record: AxisRecord | None = None

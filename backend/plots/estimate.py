@@ -10,16 +10,17 @@ from typing import Any
 from backend.catalog.call_estimate import largest_pass
 from backend.prompt.grammar import split_and
 from backend.request.checkpoints import other_checkpoints
+from backend.request.choices import EXTRAS
+from backend.request.face_swap import OF_RESULTS
 from backend.request.output_size import CELL, Size
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS
+from backend.sampling.img2img_steps import img2img_steps
 from backend.sampling.names import SAME_SAMPLER
 from backend.sampling.samplers import SAMPLERS
-from backend.sampling.schedules import img2img_steps
 
-SECOND_PASS = ("denoising_strength", "face_restoration", "face_restoration_weight")
+SECOND_PASS = ("denoising_strength", "face_restoration", "face_restoration_weight", "face_restoration_visibility")
 """Fields that only matter behind the first pass of hires fix, beside those of its own groups."""
-OF_FILES = ("files", "preview", "hires", "extras", "hidden")
+OF_FILES = ("files", "preview", "hires", "extras", "face_swap", "hidden")
 
 
 COST_FIELDS = frozenset((
@@ -27,7 +28,7 @@ COST_FIELDS = frozenset((
     "enable_hr", "hr_sampler", "hr_second_pass_steps", "hr_cfg", "hr_prompt", "hr_scale", "hr_resize_x", "hr_resize_y",
     "checkpoint", "refiner_checkpoint", "refiner_switch_at", "hr_checkpoint_name", "batch_count", "batch_size",
     "loopback_loops", "loopback_round", "image_format", "process", "sd_upscale", "sd_upscale_factor", "styles",
-    "prompts"))
+    "prompts", *OF_RESULTS))
 """All that the cost of a cell follows from."""
 
 

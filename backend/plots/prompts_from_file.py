@@ -18,8 +18,8 @@ from backend.plots.axis import Axis, Point, Sources
 from backend.plots.cells import MAX_CELLS, ChosenAxis
 from backend.plots.field_axes import field_value
 from backend.plots.plain_words import is_plain
+from backend.request.choices import GFPGAN, NO_RESTORER
 from backend.request.request import FIELDS, MAX_SEED
-from backend.request.rules import GFPGAN, NO_RESTORER
 
 LINE = "Prompt line"
 TEXTS = ("prompt", "negative_prompt")

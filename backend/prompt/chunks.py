@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backend.prompt.grammar import BREAK, Wording, parse_weights, split_and
-from backend.prompt.timeline import timeline
+from backend.prompt.prompt_editing import timeline
 from backend.prompt.tokenizer import Tokenizer
 
 CHUNK_LENGTH = 75

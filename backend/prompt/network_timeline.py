@@ -13,7 +13,7 @@ from itertools import groupby
 from backend.errors import InvalidRequest
 from backend.prompt.grammar import Network, Wording
 from backend.prompt.network_terms import TERM_KINDS, Applied, Term, TermError, read_term
-from backend.prompt.timeline import active
+from backend.prompt.prompt_editing import active
 
 Timeline = tuple[tuple[int, Wording], ...]
 

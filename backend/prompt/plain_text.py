@@ -6,7 +6,7 @@ import re
 
 from backend.prompt.comments import without_comments
 from backend.prompt.grammar import BREAK, networks, parse_weights, split_and
-from backend.prompt.timeline import timeline
+from backend.prompt.prompt_editing import timeline
 
 _SPACE = re.compile(r"\s+")
 _COMMAS = re.compile(r"(\s*,)+\s*")

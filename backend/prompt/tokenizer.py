@@ -13,7 +13,7 @@ import ftfy
 import tokenizers
 from tokenizers import AddedToken, Regex, models, pre_tokenizers
 
-from backend.catalog.regular_files import read_regular
+from backend.files.regular_files import read_regular
 
 CLIP_SPECIALS = ("<|startoftext|>", "<|endoftext|>")
 OPEN_CLIP_SPECIALS = ("<start_of_text>", "<end_of_text>")

@@ -14,7 +14,7 @@ from backend.catalog.model_file import EMBEDDING, HYPERNETWORK, LORA
 from backend.catalog.network_cards import Card, NetworkCards, notes_now
 from backend.prompt_library.styles_csv import Style
 from backend.prompt_library.tags import Tag, Tags
-from backend.prompt_library.wildcards import Wildcards
+from backend.prompt_library.wildcard_files import Wildcards
 
 Kind = Literal["word", "lora", "hypernet", "wildcard"]
 LIMIT = 20

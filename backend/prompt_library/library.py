@@ -8,9 +8,9 @@ from pathlib import Path
 from backend.catalog.network_cards import NetworkCards
 from backend.prompt.possibilities import Lookup
 from backend.prompt_library.autocomplete import Kind, Suggestion, Suggestions
+from backend.prompt_library.dynamic_prompts import named, picture_count, resolve, styled
 from backend.prompt_library.styles_csv import Style, Styles
-from backend.prompt_library.templating import named, picture_count, resolve, styled
-from backend.prompt_library.wildcards import Wildcards
+from backend.prompt_library.wildcard_files import Wildcards
 from backend.request.request import Request
 from backend.store.used_prompts import UsedPrompt, UsedPrompts
 from backend.store.view_types import User

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backend.catalog.regular_files import read_regular
 from backend.errors import InvalidRequest, NotAllowed, NotFound
-from backend.image.atomic_write import Purpose, write_atomically
+from backend.files.atomic_write import write_atomically
+from backend.files.regular_files import read_regular
+from backend.files.write_errors import Purpose
 from backend.prompt_library.text_files import MAX_BYTES, Watched, decoded
 from backend.request.field import clean
 from backend.request.request import FIELDS
@@ -225,7 +226,12 @@ class Styles:
         return sheet
 
     def _write(self, user: User, sheet: Sheet) -> None:
-        write_atomically(self._file(user), written(sheet), SAVING)
+        """InvalidRequest where the file could not be read again."""
+        data = written(sheet)
+        if len(data) > MAX_BYTES or not read(data).is_readable:
+            raise InvalidRequest("The file of styles would be too long to be read again: make this style shorter, or "
+                                 "delete others first.")
+        write_atomically(self._file(user), data, SAVING)
 
     def _file(self, user: User) -> Path:
         if user == LOCAL:

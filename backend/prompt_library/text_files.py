@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from backend.catalog.fingerprints import Fingerprint
-from backend.catalog.regular_files import read_regular
+from backend.files.regular_files import read_regular
 
 MAX_BYTES = 16 << 20        # of one file; the largest lists of tags that people pass on have 10 million
 

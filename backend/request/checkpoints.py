@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from backend.request.choices import DRAW, NO_REFINER, SAME_CHECKPOINT
 from backend.request.request import FIELDS, Request
-from backend.request.rules import DRAW, NO_REFINER, SAME_CHECKPOINT
 
 NEITHER = (NO_REFINER, SAME_CHECKPOINT)
 

@@ -1,7 +1,12 @@
-"""What fields may be chosen from, where that is one list for ever."""
+"""What fields may be chosen from, where that is one list for ever, and the words that lists of files begin with."""
 
 from __future__ import annotations
 
+NO_UPSCALER = NO_RESTORER = NO_REFINER = "None"
+AUTOMATIC_VAE, OWN_VAE = VAES = ("Automatic", "None")       # AUTOMATIC1111's words: beside the checkpoint or its own
+SAME_CHECKPOINT = "Use same checkpoint"         # for the second pass of hires fix
+GFPGAN, CODEFORMER = RESTORERS = ("GFPGAN", "CodeFormer")      # what makes faces clean
+DRAW, EXTRAS = PROCESSES = ("Draw", "Extras")
 EMPHASIS = ("Original", "No norm", "Ignore", "None")
 SEED_SOURCES = ("CPU", "GPU", "NV")
 IMAGE_FORMATS = ("png", "jpg", "webp")

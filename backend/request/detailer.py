@@ -22,6 +22,7 @@ WITHIN = "[PROMPT]"     # in a unit's prompt: here stands the picture's own
 NEXT = "[SEP]"          # between the prompts of the first object, the second, ...
 LEAVE = "[SKIP]"        # the prompt of an object that stays as it is
 EACH, MERGED, INVERTED = MERGES = ("None", "Merge", "Merge and Invert")
+AREA, CONFIDENCE = MOST_BY = ("Area", "Confidence")
 SIZES = ("width", "height")
 LEAST_SIDE = 64         # pixels of an own size
 
@@ -29,7 +30,7 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
     Field("enabled", "Enable", "bool", False, "detailer", api="ad_tab_enable", xyz="enable"),
     Field("model", "What is drawn again", "object_detector", FACES, "detailer", choices=(FACES,), api="ad_model",
           infotext="model", infotext_always=True, xyz="model",
-          help="Faces, or what a detector finds whose ONNX file lies in models/adetailer."),
+          help="Faces, or what a detector finds whose file (.pt or .onnx) lies in models/adetailer."),
     Field("classes", "Only these classes", "text", "", "detailer", api="ad_model_classes", infotext="model classes",
           xyz="classes", help="Of a detector of several kinds, such as cat, dog; empty takes all."),
     Field("prompt", "Prompt", "text", "", "detailer", api="ad_prompt", infotext="prompt", xyz="prompt",
@@ -41,7 +42,20 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
           infotext="confidence", infotext_always=True, xyz="confidence",
           help="How sure the detector must be of what it finds."),
     Field("most", "At most", "int", 0, "detailer", minimum=0, maximum=100, step=1, api="ad_mask_k",
-          infotext="mask only top k", xyz="at most", help="Only so many of the largest; 0 takes all."),
+          infotext="mask only top k", xyz="at most", help="Only so many; 0 takes all."),
+    Field("most_by", "Of these", "choice", AREA, "detailer", choices=MOST_BY, api="ad_mask_filter_method",
+          infotext="method to decide top k masks", xyz="mask filter method",
+          help="Where only so many are drawn again: the largest, or those of which the detector is most sure."),
+    Field("least_share", "Smallest share of the picture", "float", 0.0, "detailer", minimum=0, maximum=1, step=0.01,
+          api="ad_mask_min_ratio", infotext="mask min ratio", xyz="mask min ratio",
+          help="What covers less of it stays as it is."),
+    Field("most_share", "Largest share of the picture", "float", 1.0, "detailer", minimum=0, maximum=1, step=0.01,
+          api="ad_mask_max_ratio", infotext="mask max ratio", xyz="mask max ratio",
+          help="What covers more of it stays as it is."),
+    Field("x_offset", "Move the mask right", "int", 0, "detailer", minimum=-200, maximum=200, step=1, api="ad_x_offset",
+          infotext="x offset", xyz="x offset", help="Pixels; below 0 to the left."),
+    Field("y_offset", "Move the mask up", "int", 0, "detailer", minimum=-200, maximum=200, step=1, api="ad_y_offset",
+          infotext="y offset", xyz="y offset", help="Pixels; below 0 down."),
     Field("grow", "Grow the mask", "int", 4, "detailer", minimum=-128, maximum=128, step=4, api="ad_dilate_erode",
           infotext="dilate erode", infotext_always=True, xyz="growth",
           help="Pixels by which what was found is made wider and higher; below 0 smaller."),
@@ -55,6 +69,9 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
           api="ad_inpaint_only_masked_padding", infotext="inpaint padding", infotext_always=True,
           infotext_flag="inpaint only masked", xyz="padding",
           help="Pixels around what was found that are drawn with it, so that it fits in."),
+    Field("whole", "Draw the whole picture", "bool", False, "detailer", infotext="inpaint whole picture",
+          xyz="whole picture",
+          help="Not only the surroundings of what was found; it still changes under its mask alone."),
     Field("sam", "Mask by SAM", "bool", False, "detailer", infotext="SAM", xyz="mask by SAM",
           help="The mask follows the outline of what was found, by SAM in models/sams. Without it the mask is a box, "
                "or the outline that the detector itself tells."),
@@ -77,6 +94,12 @@ DETAILER_UNIT: Table[Field] = Table("fields of a detailer", (
           api="ad_scheduler", infotext="scheduler", infotext_flag="use separate sampler", xyz="schedule"),
     Field("cfg_scale", "CFG scale", "float", 0.0, "detailer", minimum=0, maximum=999, slider_maximum=30, step=0.5,
           api="ad_cfg_scale", infotext="CFG scale", infotext_flag="use separate CFG scale", xyz="CFG scale",
+          help="0 takes the picture's."),
+    Field("noise_multiplier", "Noise multiplier", "float", 0.0, "detailer", minimum=0, maximum=1.5, step=0.01,
+          api="ad_noise_multiplier", infotext="noise multiplier", infotext_flag="use separate noise multiplier",
+          xyz="noise multiplier", help="Below 1 what is drawn changes less and gets smoother; 0 takes the picture's."),
+    Field("clip_skip", "Clip skip", "int", 0, "detailer", minimum=0, maximum=12, step=1, api="ad_clip_skip",
+          infotext="CLIP skip", infotext_flag="use separate CLIP skip", xyz="clip skip",
           help="0 takes the picture's."),
 ))
 SPOKEN = ("prompt", "negative_prompt")
@@ -103,8 +126,11 @@ def too_small(units: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
 
 def own_sampling(unit: Mapping[str, Any]) -> dict[str, Any]:
     """By the names of a request's fields, what a unit has of its own."""
-    left_open = {"steps": 0, "cfg_scale": 0, "sampler": SAME_SAMPLER, "schedule": SAME_SCHEDULER}
-    return {name: unit[name] for name, value in left_open.items() if unit[name] != value}
+    left_open = {"steps": 0, "cfg_scale": 0, "sampler": SAME_SAMPLER, "schedule": SAME_SCHEDULER, "clip_skip": 0,
+                 "noise_multiplier": 0}
+    own = {name: unit[name] for name, value in left_open.items() if unit[name] != value}
+    noise = {"initial_noise_multiplier": own.pop("noise_multiplier")} if "noise_multiplier" in own else {}
+    return own | noise
 
 
 def typed(units: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from backend.request.record import Record
 from backend.table import Table
 
 Kind = Literal["text", "texts", "int", "float", "bool", "choice", "seed", "checkpoint", "second_checkpoint", "vae",
-               "upscaler", "picture", "pictures", "guide_model", "object_detector", "records"]
+               "upscaler", "picture", "pictures", "guide_model", "object_detector", "face_model", "records"]
 Cost = Literal["step", "image", "checkpoint"]
 Group = Literal[
     "prompt", "styles", "sampling", "size", "batch", "guidance", "seed", "seed_extra", "advanced", "files",
@@ -89,7 +89,7 @@ def clean(field: Field, value: Any) -> Any:
         return _text(value)
     if field.kind == "texts":
         return _texts(value)
-    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector", "face_model"):
         return _file(field, value)
     if field.kind == "choice":
         return _choice(field, value)
@@ -142,7 +142,7 @@ def _listed(text: str) -> Any:
     try:
         return json.loads(text or "[]")
     except (ValueError, RecursionError):
-        raise ValueError("must be a list of objects") from None
+        raise ValueError("must be a list") from None
 
 
 def _record(field: Field, index: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,6 +208,8 @@ def _picture(value: Any) -> str:
 
 
 def _pictures(field: Field, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = _listed(value)
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list of pictures")
     if field.maximum is not None and len(value) > field.maximum:

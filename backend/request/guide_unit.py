@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from backend.request.attention_weights import LINEAR, WEIGHT_TYPES
 from backend.request.field import Field
 from backend.request.guide_modules import MODULES, NO_MODULE, UNION_KINDS, UNION_OF, module_of
+from backend.request.ip_adapter_weight_types import LINEAR, WEIGHT_TYPES
 from backend.table import Names, Table
 
 NO_MODEL = "None"

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest
+from backend.request.choices import DRAW, NO_UPSCALER
+from backend.request.cross_field_checks import MAX_PIXELS, OUTPAINT
 from backend.request.detailer import DETAILER_UNIT
 from backend.request.detailer import SIZES as DETAILER_SIZES
 from backend.request.record import Record
 from backend.request.request import FIELDS, Request
-from backend.request.rules import DRAW, MAX_PIXELS, NO_UPSCALER, OUTPAINT
 
 Size = tuple[int, int]          # width, height
 CELL = 8                        # pixels per latent cell, where a family has no other number of them
@@ -48,8 +49,9 @@ def in_cells(request: Request, cell: int) -> Request:
 
     What stands over is cut off, as AUTOMATIC1111 does, so that no picture claims a size that it does not have.
     """
-    sides = {name: getattr(request, name) for name in SIZES if not request.idle(FIELDS[name])}
-    cut: dict[str, Any] = {name: max(side // cell, 1) * cell for name, side in sides.items() if side % cell}
+    sides = {name: getattr(request, name) for name in SIZES}
+    cut: dict[str, Any] = {name: max(side // cell, 1) * cell for name, side in sides.items()
+                           if side % cell and not request.idle(FIELDS[name])}
     if any(unit[name] % cell for unit in request.detailers for name in DETAILER_SIZES):
         cut["detailers"] = tuple(Record({**unit, **{name: unit[name] // cell * cell for name in DETAILER_SIZES}})
                                  for unit in request.detailers)
@@ -58,6 +60,8 @@ def in_cells(request: Request, cell: int) -> Request:
 
 def rounding(asked: Request, drawn: Request) -> tuple[str, ...]:
     """A sentence for each size that is drawn otherwise than it was asked for."""
+    if drawn is asked:
+        return ()
     pairs = [(FIELDS[name].label, getattr(asked, name), getattr(drawn, name)) for name in SIZES]
     pairs += [(DETAILER_UNIT[name].label, before[name], after[name])
               for before, after in zip(asked.detailers, drawn.detailers, strict=True) for name in DETAILER_SIZES]

@@ -5,6 +5,7 @@
     the look                     {"theme": "dark", "language": "de"}
     fields in the page's bar     {"pins": ["sampler", "image_format"]}
     what is told at a job's end  {"end_sound": "on", "end_notice": "on"}
+    sets of guides               {"guides.my pose": [{"module": "canny", ...}]}, see `guide_sets`
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from backend.errors import InvalidRequest, Problem
 from backend.image import file_names
+from backend.request import guide_sets
 from backend.request.field import Field, clean
 from backend.request.request import FIELDS, Request
 
@@ -26,14 +28,15 @@ DEFAULTS = tuple(f"defaults.{tab}" for tab in TABS)
 THEMES = ("system", "light", "dark")
 ONE_OF = {"theme": THEMES, "end_sound": ("off", "on"), "end_notice": ("off", "on")}
 BROWSER = "browser"             # the language that the browser asks for, if there is a file for it
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z]{2,8})?|browser")
+_LANGUAGE = re.compile(rf"[a-z]{{2,3}}(-[A-Za-z]{{2,8}})?|{BROWSER}")
 
 EXAMPLE = {"prompt": "a lighthouse at dusk, oil painting", "seed": 1234567890, "checkpoint": "demo", "batch_count": 2}
 
 # What a tab does not start with: pictures and lists of them, what all tabs share or what to draw, and settings.
 _OWN = ("checkpoint", "prompt")
 STARTS: Mapping[str, Field] = FIELDS.where(
-    lambda field: not (field.kind == "picture" or field.listed or field.internal or field.name in (*_OWN, *SETTINGS))
+    lambda field: not (field.kind in ("picture", "pictures") or field.listed or field.internal
+                       or field.name in (*_OWN, *SETTINGS))
 )
 
 
@@ -53,7 +56,7 @@ def changed(chosen: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     problems: list[Problem] = []
     found = {str(name): _value(str(name), value, problems) for name, value in values.items()}
     after = {name: value for name, value in {**chosen, **found}.items() if value is not None}
-    problems = problems or _patterns(after)
+    problems = problems or _patterns(after) + guide_sets.check_count(after)
     if problems:
         raise InvalidRequest(problems=problems)
     return after
@@ -65,7 +68,7 @@ def readable(values: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         problems: list[Problem] = []
         kept = _value(name, value, problems)
-        if not problems or name in DEFAULTS:
+        if not problems or name in DEFAULTS or guide_sets.is_set(name):
             found[name] = kept
     return {name: value for name, value in found.items() if value not in (None, {}, [])}
 
@@ -94,6 +97,8 @@ def _value(name: str, value: Any, problems: list[Problem]) -> Any:
         return None
     if name in DEFAULTS:
         return _start(name, value, problems)
+    if guide_sets.is_set(name):
+        return guide_sets.cleaned(name, value, problems)
     try:
         if name == PINS:
             return _pins(value)

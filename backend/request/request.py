@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import InvalidRequest, Problem
-from backend.request import choices, effects, rules
+from backend.request import choices, cross_field_checks, inert_settings
+from backend.request import face_swap as swap
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS, with_texts
 from backend.request.face_swap import EVERYBODY, GENDERS
 from backend.request.field import Field, clean, param
 from backend.request.guide_unit import FACE_ORDERS, GUIDE_UNIT, LARGEST, MOST
-from backend.request.old_names import split_samplers
+from backend.request.legacy_sampler_names import split_samplers
 from backend.request.record import Record, gathered, plain
 from backend.request.region import MOST_REGIONS, REGION
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named
@@ -49,7 +50,7 @@ class Request:
     checkpoint: str = param("", "Checkpoint", "checkpoint", "prompt", override="sd_model_checkpoint", infotext="Model",
                             infotext_always=True, xyz="Checkpoint name", xyz_cost="checkpoint",
                             help="The model that draws: a name or a hash from the list.")
-    vae: str = param(rules.AUTOMATIC_VAE, "VAE", "vae", "advanced", choices=rules.VAES, override="sd_vae", infotext="VAE", xyz="VAE",
+    vae: str = param(choices.AUTOMATIC_VAE, "VAE", "vae", "advanced", choices=choices.VAES, override="sd_vae", infotext="VAE", xyz="VAE",
                      xyz_cost="checkpoint", help="What turns latents into pixels and back. Automatic is the checkpoint's own, unless a file of its name lies in models/VAE or beside it; None is always its own.")
     sampler: str = param("DPM++ 2M", "Sampling method", "choice", "sampling", choices=Names(SAMPLERS), resolve=lambda name: sampler_named(name).label,
                          infotext="Sampler", infotext_always=True, api="sampler_name", xyz="Sampler")
@@ -80,10 +81,10 @@ class Request:
                                       api="subseed_strength", infotext="Variation seed strength", xyz="Var. strength",
                                       help="0 is the seed alone, 1 the variation seed alone.")
     seed_resize_from_w: int = param(0, "Resize seed from width", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from", acts=effects.resizes_seed,
+                                    step=8, infotext="Seed resize from", acts=inert_settings.resizes_seed,
                                     help="Keep the composition that this seed has at another size; 0 is off.")
     seed_resize_from_h: int = param(0, "Resize seed from height", "int", "seed_extra", minimum=0, maximum=8192, slider_maximum=2048,
-                                    step=8, infotext="Seed resize from", acts=effects.resizes_seed)
+                                    step=8, infotext="Seed resize from", acts=inert_settings.resizes_seed)
     clip_skip: int = param(1, "Clip skip", "int", "advanced", minimum=1, maximum=12, step=1, override="CLIP_stop_at_last_layers",
                            infotext="Clip skip", xyz="Clip skip", xyz_cost="image",
                            help="Stop this many layers before the end of the text encoder; 1 uses all of it.")
@@ -123,7 +124,7 @@ class Request:
     discard_next_to_last: bool = param(False, "Discard next-to-last sigma", "bool", "advanced",
                                        override="always_discard_next_to_last_sigma", infotext="Discard penultimate sigma", xyz="Always discard next-to-last sigma")
     ensd: int = param(0, "Eta noise seed delta (ENSD)", "int", "advanced", minimum=-RANDOM_SEEDS, maximum=RANDOM_SEEDS, step=1,
-                      override="eta_noise_seed_delta", infotext="ENSD", acts=effects.draws_noise, help="Added to the seed for all noise after the first.")
+                      override="eta_noise_seed_delta", infotext="ENSD", acts=inert_settings.draws_noise, help="Added to the seed for all noise after the first.")
     seed_source: str = param("CPU", "Random number source", "choice", "advanced", choices=choices.SEED_SOURCES, override="randn_source",
                              infotext="RNG", infotext_always=True, xyz="RNG source",
                              help="CPU repeats on every machine; NV gives an NVIDIA card's numbers anywhere; GPU is the device's own.")
@@ -132,35 +133,70 @@ class Request:
     downcast_alphas_cumprod: bool = param(False, "Noise levels in half precision", "bool", "advanced", override="use_downcasted_alpha_bar",
                                           infotext="Downcast alphas_cumprod", help="As AUTOMATIC1111 before 1.7 had them.")
     sgm_noise_multiplier: bool = param(False, "SGM noise multiplier", "bool", "advanced", override="sgm_noise_multiplier",
-                                       infotext="SGM noise multiplier", xyz="SGM noise multiplier", acts=effects.scales_first_noise, help="Scale the first noise as SDXL's own code does; DDIM, PLMS and UniPC go without.")
-    uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=effects.UNIPC_VARIANTS, override="uni_pc_variant",
-                                infotext="UniPC variant", acts=effects.uses_unipc)
-    uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=effects.UNIPC_SKIP_TYPES,
-                                  override="uni_pc_skip_type", infotext="UniPC skip type", acts=effects.uses_unipc)
+                                       infotext="SGM noise multiplier", xyz="SGM noise multiplier", acts=inert_settings.scales_first_noise, help="Scale the first noise as SDXL's own code does; DDIM, PLMS and UniPC go without.")
+    uni_pc_variant: str = param("bh1", "UniPC variant", "choice", "advanced", choices=inert_settings.UNIPC_VARIANTS, override="uni_pc_variant",
+                                infotext="UniPC variant", acts=inert_settings.uses_unipc)
+    uni_pc_skip_type: str = param("time_uniform", "UniPC skip type", "choice", "advanced", choices=inert_settings.UNIPC_SKIP_TYPES,
+                                  override="uni_pc_skip_type", infotext="UniPC skip type", acts=inert_settings.uses_unipc)
     uni_pc_order: int = param(3, "UniPC order", "int", "advanced", minimum=1, maximum=4, step=1, override="uni_pc_order",
-                              infotext="UniPC order", xyz="UniPC Order", acts=effects.uses_unipc)
+                              infotext="UniPC order", xyz="UniPC Order", acts=inert_settings.uses_unipc)
     uni_pc_lower_order_final: bool = param(True, "UniPC lower order at the end", "bool", "advanced", override="uni_pc_lower_order_final",
-                                           infotext="UniPC lower order final", acts=effects.uses_unipc)
+                                           infotext="UniPC lower order final", acts=inert_settings.uses_unipc)
     tiling: bool = param(False, "Tiling", "bool", "advanced", infotext="Tiling", xyz="Tiling", xyz_cost="image",
                          help="A picture whose edges fit together, for patterns and textures.")
-    face_restoration: str = param(rules.NO_RESTORER, "Restore faces", "choice", "advanced", choices=(rules.NO_RESTORER, *rules.RESTORERS), api="restore_faces",
+    face_restoration: str = param(choices.NO_RESTORER, "Restore faces", "choice", "advanced", choices=(choices.NO_RESTORER, *choices.RESTORERS), api="restore_faces",
                                   infotext="Face restoration", xyz="Face restore", help="Makes faces of the finished picture clean; needs the restorer's file.")
     face_restoration_weight: float = param(0.5, "CodeFormer weight for faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
                                            needs=("face_restoration",), infotext="Face restoration weight",
                                            help="0 repairs most, 1 keeps closest to the face that is there.")
-    face_swap: str = param("", "Face to put in", "picture", "face_swap", help="The picture of the person whose face the finished picture gets.")
-    face_swap_source: int = param(0, "Number of the face in it", "int", "face_swap", minimum=0, maximum=99, step=1, needs=("face_swap",),
-                                  infotext="Face swap source", help="0 is the first in the order below.")
-    face_swap_sources: str = param("", "A face in it for each", "text", "face_swap", needs=("face_swap",), infotext="Face swap sources",
+    face_restoration_visibility: float = param(1.0, "Visibility of restored faces", "float", "advanced", minimum=0, maximum=1, step=0.01,
+                                               needs=("face_restoration",), infotext="Face restoration visibility", xyz="Face restore visibility",
+                                               help="How much of the restored faces is laid over the picture.")
+    face_swap: str = param("", "Face to put in", "picture", "face_swap", xyz="Face swap picture",
+                           help="The picture of the person whose face the finished picture gets.")
+    face_swap_model: str = param(swap.NO_FACE_MODEL, "Face model", "face_model", "face_swap", choices=(swap.NO_FACE_MODEL,), infotext="Face swap model",
+                                 xyz="Face swap model", help="In the place of a picture: a file that ReActor made, from models/reactor/faces.")
+    face_swap_pictures: tuple[str, ...] = param((), "Pictures of faces", "pictures", "face_swap", maximum=swap.MOST_PICTURES, xyz="Face swap pictures",
+                                                help="Several in the place of one; what becomes of them is said below.")
+    face_swap_choice: str = param(swap.ONE, "Of several pictures", "choice", "face_swap", choices=swap.FACE_CHOICES, needs=("face_swap_pictures",),
+                                  infotext="Face swap of several", xyz="Face swap of several",
+                                  help="One at random, the same for the same seed, or as many results as there are faces.")
+    face_swap_source: int = param(0, "Number of the face in it", "int", "face_swap", minimum=0, maximum=99, step=1, needs=swap.PICTURED,
+                                  infotext="Face swap source", xyz="Face swap source", help="0 is the first in the order below.")
+    face_swap_sources: str = param("", "A face in it for each", "text", "face_swap", needs=swap.PICTURED, infotext="Face swap sources", xyz="Face swap sources",
                                    help="Numbers such as 1, 0, one for each of the faces that are replaced; empty gives all of them the one above.")
-    face_swap_source_gender: str = param(EVERYBODY, "Gender of the face in it", "choice", "face_swap", choices=GENDERS, needs=("face_swap",),
-                                         infotext="Face swap source gender")
-    face_swap_targets: str = param("0", "Faces that it replaces", "text", "face_swap", needs=("face_swap",), infotext="Face swap targets",
+    face_swap_source_gender: str = param(EVERYBODY, "Gender of the face in it", "choice", "face_swap", choices=GENDERS, needs=swap.PICTURED,
+                                         infotext="Face swap source gender", xyz="Face swap source gender")
+    face_swap_targets: str = param("0", "Faces that it replaces", "text", "face_swap", needs=(*swap.SOURCES,), infotext="Face swap targets", infotext_always=True, xyz="Face swap targets",
                                    help="Numbers such as 0, 2 in the order below, or all.")
-    face_swap_gender: str = param(EVERYBODY, "Gender that it replaces", "choice", "face_swap", choices=GENDERS, needs=("face_swap",),
-                                  infotext="Face swap gender")
-    face_swap_order: str = param(LARGEST, "Faces in order", "choice", "face_swap", choices=FACE_ORDERS, needs=("face_swap",),
-                                 infotext="Face swap order", help="How faces are counted, in both pictures.")
+    face_swap_gender: str = param(EVERYBODY, "Gender that it replaces", "choice", "face_swap", choices=GENDERS, needs=(*swap.SOURCES,),
+                                  infotext="Face swap gender", xyz="Face swap gender")
+    face_swap_order: str = param(LARGEST, "Faces in order", "choice", "face_swap", choices=FACE_ORDERS, needs=(*swap.SOURCES,),
+                                 infotext="Face swap order", xyz="Face swap order", help="How faces are counted, in both pictures.")
+    face_swap_count_all: bool = param(False, "Count faces of both genders", "bool", "face_swap", needs=(*swap.SOURCES,), infotext="Face swap counts all",
+                                      xyz="Face swap counts all", help="A number is that among all faces, and one of the other gender stays as it is; otherwise it is that among those of the gender.")
+    face_swap_threshold: float = param(0.5, "Certainty of faces", "float", "face_swap", minimum=0.1, maximum=1, step=0.01, needs=(*swap.SOURCES,),
+                                       infotext="Face swap threshold", xyz="Face swap threshold", help="How sure the detector must be that it sees a face, in both pictures.")
+    face_swap_most: int = param(0, "Faces at most", "int", "face_swap", minimum=0, maximum=20, step=1, needs=(*swap.SOURCES,), infotext="Face swap most",
+                                xyz="Face swap most", help="Only so many are looked at, large ones and those in the middle first; 0 is all.")
+    face_swap_mask: bool = param(False, "Only within the face", "bool", "face_swap", needs=(*swap.SOURCES,), infotext="Face swap mask", xyz="Face swap mask",
+                                 help="What lies beside the face stays as it was; its outline follows the key points of the face, with a soft edge.")
+    face_swap_place: str = param(swap.RESULT, "Faces are replaced in", "choice", "face_swap", choices=swap.PLACES, needs=(*swap.SOURCES,),
+                                 acts=inert_settings.starts_from_picture, infotext="Face swap in", xyz="Face swap in")
+    face_swap_keep_original: bool = param(False, "Keep the picture with its own faces", "bool", "face_swap", needs=(*swap.SOURCES,), acts=inert_settings.draws,
+                                          help="As a picture of its own, before the one with other faces.")
+    face_swap_upscaler: str = param(choices.NO_UPSCALER, "Then enlarge with", "upscaler", "face_swap", choices=(choices.NO_UPSCALER, *choices.PIXEL_UPSCALERS),
+                                    needs=(*swap.SOURCES,), infotext="Face swap upscaler", xyz="Face swap upscaler",
+                                    help="After the swap, where a face was replaced.")
+    face_swap_upscale_by: float = param(2.0, "Enlarge by", "float", "face_swap", minimum=1, maximum=8, step=0.05, needs=("face_swap_upscaler",),
+                                        infotext="Face swap upscale by", xyz="Face swap upscale by", help="At 1 a network works through the picture without enlarging it.")
+    face_swap_upscaler_visibility: float = param(1.0, "Visibility of the upscaler", "float", "face_swap", minimum=0, maximum=1, step=0.01,
+                                                 needs=("face_swap_upscaler",), infotext="Face swap upscaler visibility", xyz="Face swap upscaler visibility",
+                                                 help="Laid over the picture, or over its plain enlargement.")
+    face_swap_upscale_first: bool = param(False, "Enlarge before faces are restored", "bool", "face_swap", needs=("face_swap_upscaler",),
+                                          infotext="Face swap upscale first", xyz="Face swap upscale first")
+    face_swap_upscale_always: bool = param(False, "Enlarge even if no face was replaced", "bool", "face_swap", needs=("face_swap_upscaler",),
+                                           infotext="Face swap upscale always", xyz="Face swap upscale always")
     image_format: str = param("png", "Image format", "choice", "files", choices=choices.IMAGE_FORMATS, override="samples_format",
                               help="PNG keeps every pixel. How a picture was made is written into all three.")
     image_quality: int = param(95, "Quality of JPEG and WebP", "int", "files", minimum=1, maximum=100, step=1, override="jpeg_quality",
@@ -203,7 +239,7 @@ class Request:
                                             needs=("loopback_loops",), infotext="Final denoising strength", help="Of the last round.")
     denoising_curve: str = param("Linear", "Denoising strength curve", "choice", "loopback", choices=choices.STRENGTH_CURVES, needs=("loopback_loops",),
                                  infotext="Denoising curve", help="Aggressive changes most of the way early, Lazy late.")
-    sd_upscale: str = param(rules.NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("init_image",),
+    sd_upscale: str = param(choices.NO_UPSCALER, "SD upscale with", "upscaler", "sd_upscale", choices=(choices.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("init_image",),
                             infotext="SD upscale upscaler", help="Enlarge the picture, then draw it again tile by tile, each of width x height.")
     sd_upscale_factor: float = param(2.0, "Scale factor", "float", "sd_upscale", minimum=1, maximum=8, slider_maximum=4, step=0.05,
                                      needs=("sd_upscale",), infotext="SD upscale factor")
@@ -232,9 +268,9 @@ class Request:
                                     help="For the second pass; empty takes that of the first.")
     hr_cfg: float = param(0.0, "Hires CFG scale", "float", "hires", minimum=-999, maximum=999, slider_minimum=0, slider_maximum=30, step=0.5,
                           needs=("enable_hr",), infotext="Hires CFG Scale", xyz="Hires CFG scale", help="0 takes that of the first pass.")
-    hr_checkpoint_name: str = param(rules.SAME_CHECKPOINT, "Hires checkpoint", "second_checkpoint", "hires", choices=(rules.SAME_CHECKPOINT,), needs=("enable_hr",),
+    hr_checkpoint_name: str = param(choices.SAME_CHECKPOINT, "Hires checkpoint", "second_checkpoint", "hires", choices=(choices.SAME_CHECKPOINT,), needs=("enable_hr",),
                                     infotext="Hires checkpoint", help="Draws the second pass; of the same family as the checkpoint.")
-    refiner_checkpoint: str = param(rules.NO_REFINER, "Refiner", "second_checkpoint", "refiner", choices=(rules.NO_REFINER,), infotext="Refiner",
+    refiner_checkpoint: str = param(choices.NO_REFINER, "Refiner", "second_checkpoint", "refiner", choices=(choices.NO_REFINER,), infotext="Refiner",
                                     xyz="Refiner checkpoint", xyz_cost="checkpoint",
                                     help="Another checkpoint that takes over for the last steps; of the same family as the checkpoint.")
     refiner_switch_at: float = param(0.8, "Switch at", "float", "refiner", minimum=0.01, maximum=1, step=0.01, needs=("refiner_checkpoint",),
@@ -251,21 +287,21 @@ class Request:
     hires_fix_refiner_pass: str = param("second pass", "Refiner in hires fix", "choice", "hires", choices=choices.REFINER_PASSES, needs=("enable_hr",),
                                         override="hires_fix_refiner_pass", infotext="Hires refiner", help="Which of its passes the refiner takes over.")
     mask: str = param("", "Mask", "picture", "inpaint", help="White is painted anew, black stays.")
-    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=rules.MASKING,
+    mask_blur: int = param(4, "Mask blur", "int", "inpaint", minimum=0, maximum=256, slider_maximum=64, step=1, infotext="Mask blur", needs=cross_field_checks.MASKING,
                            help="Pixels over which the mask's edge is softened.")
     mask_blur_y: int | None = param(None, "Vertical mask blur", "int", "hidden", minimum=0, maximum=256, step=1, infotext="Mask blur Y",
-                                    needs=rules.MASKING, internal=True)       # None: as `mask_blur`
+                                    needs=cross_field_checks.MASKING, internal=True)       # None: as `mask_blur`
     mask_mode: str = param("Inpaint masked", "Mask mode", "choice", "inpaint", choices=choices.MASK_MODES, api="inpainting_mask_invert", api_index=True,
-                           needs=rules.MASKING, infotext="Mask mode")
+                           needs=cross_field_checks.MASKING, infotext="Mask mode")
     masked_content: str = param("original", "Masked content", "choice", "inpaint", choices=choices.MASKED_CONTENT, api="inpainting_fill", api_index=True,
-                                needs=rules.MASKING, infotext="Masked content",
+                                needs=cross_field_checks.MASKING, infotext="Masked content",
                                 help="What lies under the mask at the start: neighbouring colours, the picture, noise or nothing.")
     inpaint_area: str = param("Whole picture", "Inpaint area", "choice", "inpaint", choices=choices.INPAINT_AREAS, api="inpaint_full_res", api_index=True,
-                              needs=rules.MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
+                              needs=cross_field_checks.MASKING, infotext="Inpaint area", help="Only masked draws the masked part alone, at full width and height.")
     masked_padding: int = param(32, "Only masked padding", "int", "inpaint", minimum=0, maximum=1024, slider_maximum=256, step=4,
-                                api="inpaint_full_res_padding", needs=rules.MASKING, infotext="Masked area padding",
+                                api="inpaint_full_res_padding", needs=cross_field_checks.MASKING, infotext="Masked area padding",
                                 help="Pixels around the masked part that are drawn with it, so that it fits in.")
-    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=rules.MASKING, infotext="Soft inpainting enabled",
+    soft_inpainting: bool = param(False, "Soft inpainting", "bool", "inpaint", needs=cross_field_checks.MASKING, infotext="Soft inpainting enabled",
                                   help="Grey parts of the mask change less instead of later being mixed (differential diffusion).")
     outpaint_left: int = param(0, "Outpaint left", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
                                infotext="Outpaint left", help="Pixels to add at this side.")
@@ -275,9 +311,9 @@ class Request:
                              infotext="Outpaint up", help="Pixels to add at this side.")
     outpaint_down: int = param(0, "Outpaint down", "int", "outpaint", minimum=0, maximum=2048, slider_maximum=512, step=8, needs=("init_image",),
                                infotext="Outpaint down", help="Pixels to add at this side.")
-    upscaler_1: str = param(rules.NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
+    upscaler_1: str = param(choices.NO_UPSCALER, "Upscaler 1", "upscaler", "extras", choices=(choices.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
                             infotext="Postprocess upscaler")
-    upscaler_2: str = param(rules.NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(rules.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
+    upscaler_2: str = param(choices.NO_UPSCALER, "Upscaler 2", "upscaler", "extras", choices=(choices.NO_UPSCALER, *choices.PIXEL_UPSCALERS), needs=("process",),
                             infotext="Postprocess upscaler 2", help="Blended over the first.")
     upscaler_2_visibility: float = param(0.0, "Upscaler 2 visibility", "float", "extras", minimum=0, maximum=1, step=0.01, needs=("process",),
                                          api="extras_upscaler_2_visibility", infotext="Postprocess upscaler 2 visibility")
@@ -305,7 +341,7 @@ class Request:
                                           infotext="ADetailer", help="Faces, or what else a detector finds in the finished picture, drawn again at full size.")
     loopback_round: int = param(0, "Loopback round", "int", "hidden", minimum=0, maximum=32, step=1, needs=("loopback_loops",),
                                 infotext="Loopback round", internal=True)      # only the picture of this round, counted from 1; 0 is all
-    process: str = param(rules.DRAW, "Process", "choice", "hidden", choices=rules.PROCESSES, internal=True)
+    process: str = param(choices.DRAW, "Process", "choice", "hidden", choices=choices.PROCESSES, internal=True)
     source_text: str = param("", "Settings of the source picture", "text", "hidden", internal=True)
     output_name: str = param("", "File name", "text", "hidden", internal=True)       # of a batch: the source file's, without ending
     output_folder: str = param("", "Folder", "text", "hidden", internal=True)        # of a batch: below the outputs folder
@@ -319,10 +355,10 @@ class Request:
     added: tuple[tuple[str, Any], ...] = ()     # (name, value) of the fields that extensions have added to the table
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> Request:
+    def parse(cls, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None, *, whole: bool = True) -> Request:
         """A request from untrusted values by field name; missing ones come from `defaults`, then from the table.
 
-        Raises InvalidRequest naming every wrong or unknown field.
+        Raises InvalidRequest naming every wrong or unknown field; without `whole` not for what is wrong only together.
         """
         values = gathered(split_samplers(values))
         problems = [Problem("is not a setting that Easel knows", name) for name in values if name not in FIELDS]
@@ -333,7 +369,7 @@ class Request:
                 found[field.name] = clean(field, value)
             except ValueError as error:
                 problems.append(Problem(str(error), field.name + getattr(error, "within", "")))
-        problems += [] if problems else rules.together(found)
+        problems += [] if problems or not whole else cross_field_checks.together(found)
         if problems:
             raise InvalidRequest(problems=problems)
         return cls.of(found)
@@ -341,8 +377,8 @@ class Request:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Request:
         """A request from values that are clean, by field name; missing ones take the table's default."""
-        own = {name: value for name, value in values.items() if name in _CORE}
-        others = values.keys() - own.keys()
+        others = values.keys() - _CORE
+        own = {name: value for name, value in values.items() if name in _CORE} if others else values
         return cls(**own, added=tuple((name, values[name]) for name in sorted(others)))
 
     def __getattr__(self, name: str) -> Any:
@@ -363,22 +399,39 @@ class Request:
 
         Seeds count up; with a variation strength the variation seeds count up instead, as in AUTOMATIC1111. With
         loopback the pictures are the rounds of one chain after the other; a round keeps the seed of its chain's first.
+        So do pictures that are kept of one drawing, with its own faces and with others.
         """
         chain, number = divmod(index, self.rounds)
-        step = {"variation_seed": self.variation_seed + chain} if self.variation_strength else {"seed": self.seed + chain * self.rounds}
-        alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()})
-        alone = alone.replace(loopback_round=number + 1) if self.rounds > 1 else alone
-        return alone._resolved(chain) if self.prompts else alone
+        kept = self._kept
+        step = {"variation_seed": self.variation_seed + chain} if self.variation_strength else {"seed": self.seed + chain * self.rounds // len(kept)}
+        alone = self.replace(batch_count=1, batch_size=1, **{k: v % (MAX_SEED + 1) for k, v in step.items()}, **kept[number % len(kept)])
+        alone = alone.replace(loopback_round=number + 1) if self.rounds > len(kept) else alone
+        return (alone._resolved(chain) if self.prompts else alone)._with_one_face()
+
+    def _with_one_face(self) -> Request:
+        """With one of the pictures of faces, as the seed says; in Extras the picture, too, which may have no seed."""
+        if not self.face_swap_pictures:
+            return self
+        seeds: tuple[int | str, ...] = (self.seed, self.variation_seed) if self.variation_strength else (self.seed,)
+        seeds += (self.init_image,) if self.process == choices.EXTRAS else ()
+        return self.replace(face_swap=swap.by_seed(self.face_swap_pictures, *seeds), face_swap_pictures=())
+
+    @property
+    def _kept(self) -> list[dict[str, Any]]:
+        """See `face_swap.results`."""
+        if not swap.swaps(self):
+            return [{}]
+        return swap.results({name: getattr(self, name) for name in swap.OF_RESULTS})
 
     @property
     def loops(self) -> bool:
         """Whether the rounds of loopback are drawn."""
-        return self.loopback_loops > 1 and bool(self.init_image) and self.process == rules.DRAW
+        return self.loopback_loops > 1 and bool(self.init_image) and self.process == choices.DRAW
 
     @property
     def rounds(self) -> int:
-        """How many pictures a chain delivers: with loopback one for each round."""
-        return self.loopback_loops if self.loops and not self.loopback_round else 1
+        """How many pictures a chain delivers: with loopback one for each round; all that are kept of a face swap."""
+        return (self.loopback_loops if self.loops and not self.loopback_round else 1) * len(self._kept)
 
     @property
     def chains(self) -> int:

@@ -6,7 +6,6 @@ from backend.sampling.sampler_row import SamplerRow
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES, ScheduleRow
 
-DEFAULT_SAMPLER = "DPM++ 2M"
 SAME_SAMPLER, SAME_SCHEDULER = "Use same sampler", "Use same scheduler"
 
 

@@ -49,6 +49,7 @@ class NoiseTable:
 
     sigmas: Floats
     log_sigmas: Floats = field(init=False, repr=False)
+    _timesteps: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         sigmas = np.array(self.sigmas, np.float64)
@@ -57,6 +58,7 @@ class NoiseTable:
         sigmas.setflags(write=False)
         object.__setattr__(self, "sigmas", sigmas)
         object.__setattr__(self, "log_sigmas", np.log(sigmas))
+        object.__setattr__(self, "_timesteps", np.arange(len(sigmas), dtype=np.float64))
 
     @classmethod
     def from_alphas_cumprod(cls, alphas_cumprod: Floats, *, rounded: bool = True) -> NoiseTable:
@@ -112,11 +114,11 @@ class NoiseTable:
         log_sigma = np.log(sigma)
         if quantize:
             return float(np.argmin(np.abs(log_sigma - self.log_sigmas)))
-        return float(np.interp(log_sigma, self.log_sigmas, np.arange(len(self))))
+        return float(np.interp(log_sigma, self.log_sigmas, self._timesteps))
 
     def t_to_sigma(self, t: float | Floats) -> Floats:
         """Sigma of (fractional) timesteps, interpolated in log sigma; the shape of ``t`` is kept."""
-        return np.exp(np.interp(t, np.arange(len(self)), self.log_sigmas))
+        return np.exp(np.interp(t, self._timesteps, self.log_sigmas))
 
 
 LCM_STEPS = 50

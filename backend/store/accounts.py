@@ -42,6 +42,7 @@ FRESH = 1.0             # seconds for which what was read holds
 SHORTEST = 8            # characters of a password that somebody chooses
 LONGEST = 256
 LONGEST_NAME = 64
+LONGEST_FOLDER = 200    # bytes of the name that the user's folder has; file systems take 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +244,12 @@ class Accounts:
 
 
 def check_name(name: str) -> None:
-    """InvalidRequest for a name that cannot be typed, or that HTTP Basic cannot carry."""
+    """InvalidRequest for a name that cannot be typed, that HTTP Basic cannot carry, or that no folder can have."""
     if not 0 < len(name) <= LONGEST_NAME or name != name.strip() or ":" in name or not name.isprintable():
         why = f"must have 1 to {LONGEST_NAME} characters, none of them a colon, and no space around it"
+        raise InvalidRequest(problems=[Problem(why, "name")])
+    if len(User("", name).folder) > LONGEST_FOLDER:
+        why = "is too long for the name of a folder, where each letter outside English takes more room"
         raise InvalidRequest(problems=[Problem(why, "name")])
 
 

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class AuditEntry:
     """`actor` is a name, "" for somebody who did not log in; `subject` is on whom or what."""
 
     number: int
@@ -56,13 +56,15 @@ class AuditLog:
         with self._database.write() as session:
             session.add(AuditRow(moment=now(), action=action, **told))
 
-    def login(self, action: str, name: str, address: str, detail: str = "", every: float = SAME_SECONDS) -> None:
+    def login(self, action: str, name: str, address: str, detail: str = "", every: float = SAME_SECONDS,
+              whose: str = "") -> None:
         """A login or a failed one, by the name that was given. Repeats within so many seconds are one entry.
 
-        A disk that is full keeps nobody out: then it is told in the log of the process.
+        `whose`: the network of the address, where all of it counts as one. A disk that is full keeps nobody out: then
+        it is told in the log of the process.
         """
         with self._lock:
-            key, moment = (action, name, address), time.monotonic()
+            key, moment = (action, name, whose or address), time.monotonic()
             if moment - self._repeated.get(key, -every) < every:
                 return
             self._repeated[key] = moment
@@ -73,7 +75,7 @@ class AuditLog:
         except StorageError as error:
             log.warning("%s of %s could not be written down: %s", action, _plain(name), error)
 
-    def page(self, words: str = "", before: int | None = None, limit: int = 100) -> list[Entry]:
+    def page(self, words: str = "", before: int | None = None, limit: int = 100) -> list[AuditEntry]:
         """Newest first, after the entry number `before`; each of the words has to be somewhere in an entry."""
         query = _matching(words).order_by(AuditRow.number.desc()).limit(limit)
         if before is not None:
@@ -103,8 +105,8 @@ def _matching(words: str) -> Select[tuple[AuditRow]]:
     return query
 
 
-def _entry(row: AuditRow) -> Entry:
-    return Entry(number=row.number, moment=row.moment, actor=row.actor, action=row.action, subject=row.subject,
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(number=row.number, moment=row.moment, actor=row.actor, action=row.action, subject=row.subject,
                  address=row.address, detail=row.detail)
 
 

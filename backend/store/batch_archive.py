@@ -9,7 +9,8 @@ from typing import IO
 from sqlalchemy import select
 
 from backend.errors import NotFound
-from backend.image.atomic_write import Purpose, temporary_file
+from backend.files.atomic_write import temporary_file
+from backend.files.write_errors import Purpose
 from backend.store.database import Database
 from backend.store.history import SHOWN
 from backend.store.picture_files import Pictures

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from backend.errors import InvalidRequest, NotFound
 from backend.store.database import Database
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.fair_queue import EVERYBODY
 from backend.store.history import SHOWN, new_id
 from backend.store.tables import BoardPictureRow, BoardRow, BoardShareRow, ImageRow
 
 LONGEST_NAME = 80
+MOST = 1000                 # boards of one owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,11 @@ class Boards:
         return sorted(found, key=lambda board: board.name.casefold())
 
     def create(self, name: str, owner: str) -> Board:
-        """InvalidRequest for a name that is none, or that another board of the owner has."""
+        """InvalidRequest for a name that is none, or that another board of the owner has, and for too many boards."""
         with self._database.write() as session:
+            count = select(func.count()).select_from(BoardRow).where(BoardRow.owner == owner)
+            if (session.scalar(count) or 0) >= MOST:
+                raise InvalidRequest(f"You have {MOST:,} boards already; delete some.", field="name")
             row = BoardRow(id=new_id(), owner=owner, name=_free_name(session, name, owner))
             session.add(row)
             return Board(id=row.id, name=row.name, count=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from backend.store.fair_scheduler import Waiting
+from backend.store.fair_queue import WaitingJob
 
 MOST_OVERTAKEN = 4      # times for each worker that a job lets a later one go first
 
@@ -19,7 +19,7 @@ class CheckpointAffinity:
         self._workers: set[str] = set()
         self._overtaken: Counter[str] = Counter()
 
-    def order(self, upcoming: Sequence[Waiting], worker: str, loaded: str) -> Sequence[Waiting]:
+    def order(self, upcoming: Sequence[WaitingJob], worker: str, loaded: str) -> Sequence[WaitingJob]:
         """`upcoming` with a job for the checkpoint that is `loaded` in front, if one may overtake those before it."""
         self._workers.add(worker)
         at = next((number for number, job in enumerate(upcoming) if job.checkpoint == loaded), 0)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session, sessionmaker
 
 from backend.errors import DatabaseAway, StorageError
-from backend.image.atomic_write import FULL
+from backend.files.write_errors import FULL
 from backend.store import postgres_server, sqlite_file
 from backend.store.revisions import known_revisions, migrate, revision_of
 

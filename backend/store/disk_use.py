@@ -15,8 +15,8 @@ FRESH = 10.0        # seconds for which a count holds
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """In bytes."""
+class UsedBytes:
+    """Of one user."""
 
     pictures: int
     uploads: int
@@ -33,18 +33,18 @@ class DiskUse:
         self._outputs, self._inputs, self._user_of = outputs, inputs, user_of
         self._recent = RecentReads(self._counted, FRESH)
 
-    def of(self, owner: str) -> Use:
+    def of(self, owner: str) -> UsedBytes:
         return self._recent.of(owner)
 
     def forget(self, owner: str) -> None:
         """Files of the user came or went: they are counted anew."""
         self._recent.forget(owner)
 
-    def _counted(self, owner: str) -> Use:
+    def _counted(self, owner: str) -> UsedBytes:
         user = self._user_of(owner)
         others = USERS if user == LOCAL else ""
         pictures = self._outputs if user == LOCAL else self._outputs / USERS / user.folder
-        return Use(sum(_sizes(pictures, others)), sum(_sizes(self._inputs / user.folder)))
+        return UsedBytes(sum(_sizes(pictures, others)), sum(_sizes(self._inputs / user.folder)))
 
 
 def _sizes(folder: Path, left_out: str = "") -> Iterator[int]:

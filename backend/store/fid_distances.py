@@ -15,7 +15,7 @@ from backend.store.history import new_id
 from backend.store.picture_files import lies_below
 from backend.store.plot_reading import plot_row
 from backend.store.tables import PlotRow
-from backend.store.wanted_scores import Known, pending_cells, pictures_of
+from backend.store.wanted_scores import PlotPicture, pending_cells, pictures_of
 
 Side = Mapping[str, Any]        # {"cells": coordinates} of the plot, or {"folder": a name below `DATASETS`}
 KEPT = 50                       # of a plot; the oldest are forgotten
@@ -53,10 +53,10 @@ class ToCompare:
     plot: str
     owner: str
     distance: Distance
-    first: Sequence[Known] | str            # pictures, or a folder
-    second: Sequence[Known] | str
+    first: Sequence[PlotPicture] | str            # pictures, or a folder
+    second: Sequence[PlotPicture] | str
     kinds: tuple[str, ...] = ("fid",)
-    pictures: tuple[Known, ...] = ()
+    pictures: tuple[PlotPicture, ...] = ()
 
     @property
     def task(self) -> str:
@@ -111,7 +111,7 @@ def dataset(outputs: Path, name: str) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in FILES and file.is_file())
 
 
-def _pictures(session: Session, plot: str, side: Side) -> Sequence[Known] | str:
+def _pictures(session: Session, plot: str, side: Side) -> Sequence[PlotPicture] | str:
     cells = side.get("cells")
     return str(side.get("folder", "")) if cells is None else pictures_of(session, plot, cells)
 

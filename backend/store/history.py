@@ -20,6 +20,7 @@ from backend.store.tables import Damaged, ImageRow, JobRow, kind_of, next_sort_m
 from backend.store.view_types import Image, TimeTaken
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)    # what a damaged row raises
+BEYOND = 2**64              # what no number of a request reaches, and what is no number at all does not lie below
 COLUMN_KINDS = {"index": int, "width": int, "height": int, "seed": int, "infotext": str, "path": str, "format": str,
                 "model": str, "sampler": str, "created": datetime}
 FILE_COLUMNS = ("path", "width", "height", "seed", "infotext", "format", "digest", "unfinished")
@@ -92,6 +93,8 @@ def runnable_request(values: Mapping[str, Any]) -> Request:
 def _fits(name: str, value: Any) -> bool:
     """Whether a stored value is of the kind of its field's default; bounds may have been others once."""
     default = FIELDS[name].default
+    if isinstance(value, int | float) and not abs(value) < BEYOND:
+        return False
     if default is None:
         return value is None or isinstance(value, int | float | str)
     if isinstance(default, tuple):

@@ -17,7 +17,7 @@ from backend.store.tables import Base, JobRow, now
 
 Beside = Callable[[Sequence[str]], Iterable[Base]]
 """Makes the rows of other tables that are written with new jobs of these ids."""
-Admission = Callable[[Session, int], None]
+MayQueue = Callable[[Session, int], None]
 """Is asked in the transaction that queues so many jobs of an owner's, before they are written; InvalidRequest where
 they may not be. So nobody can queue anything between its answer and the rows, at another front neither."""
 
@@ -30,12 +30,12 @@ class Arrival:
     values: list[dict[str, Any]]        # of the rows, but for their place and moments
     rows: list[JobRow] = field(default_factory=list)
     beside: Beside | None = None
-    admission: Admission | None = None
+    admission: MayQueue | None = None
     refused: InvalidRequest | None = None       # by `admission`; then there are no rows
 
 
 def arrival(requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]],
-            beside: Beside | None = None, admission: Admission | None = None) -> Arrival:
+            beside: Beside | None = None, admission: MayQueue | None = None) -> Arrival:
     """Of requests whose seeds are drawn, in their order, with notes on each."""
     return Arrival(owner, [{"id": new_id(), "owner": owner, "request": request.to_json(),
                             "checkpoint": request.checkpoint, "notes": list(said)}

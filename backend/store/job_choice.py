@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from typing import Protocol
 
-from backend.store.fair_scheduler import SINGLE, FairQueue, Waiting
+from backend.store.fair_queue import SINGLE, FairQueue, WaitingJob
 
-Order = Callable[[Sequence[Waiting]], Sequence[Waiting]]
+Order = Callable[[Sequence[WaitingJob]], Sequence[WaitingJob]]
 LOOKED_AT = 64      # waiting jobs that one choice looks at
 
 
@@ -24,11 +24,11 @@ class Queued(Protocol):
     checkpoint: str
 
 
-def waiting_of(row: Queued) -> Waiting:
-    return Waiting(row.id, row.owner, row.place, row.attempts, row.plot or SINGLE, row.checkpoint)
+def waiting_of(row: Queued) -> WaitingJob:
+    return WaitingJob(row.id, row.owner, row.place, row.attempts, row.plot or SINGLE, row.checkpoint)
 
 
-def as_it_is(upcoming: Sequence[Waiting]) -> Sequence[Waiting]:
+def as_it_is(upcoming: Sequence[WaitingJob]) -> Sequence[WaitingJob]:
     return upcoming
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from backend.request.request import Request
 from backend.store.history import stored_request
-from backend.store.job_states import problems_of
-from backend.store.tables import ImageRow, JobRow
+from backend.store.job_transitions import problems_of
+from backend.store.tables import ImageRow, JobRow, tolerant_json
 from backend.store.view_types import Image, Job, JobLine
 
 GLANCE_PROMPT = 120             # characters
@@ -39,7 +38,7 @@ def glance_of(request: Request) -> tuple[str, int]:
 def stored_glance(request: str) -> tuple[str, int]:
     """`glance_of` a request as its row holds it; of a damaged one only that it is there."""
     try:
-        return glance_of(glanced(json.loads(request)))
+        return glance_of(glanced(tolerant_json(request)))
     except UNREADABLE:
         return "", 1
 

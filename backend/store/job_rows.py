@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, defer
 
 from backend.errors import NotFound
 from backend.request.request import Request
-from backend.store.fair_scheduler import SINGLE
+from backend.store.fair_queue import SINGLE
 from backend.store.history import runnable_request
 from backend.store.tables import ImageRow, JobRow
 from backend.store.view_types import State
@@ -32,7 +32,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class QueuedRow:
     """What the queue in memory and whoever holds a job must know of its row."""
 
     id: str
@@ -47,13 +47,13 @@ class Seen:
     cancelling: bool
 
 
-_SEEN = tuple(getattr(JobRow, each.name) for each in fields(Seen))
+_SEEN = tuple(getattr(JobRow, each.name) for each in fields(QueuedRow))
 
 
-def seen_rows(session: Session, jobs: Collection[str] | None) -> list[Seen]:
+def seen_rows(session: Session, jobs: Collection[str] | None) -> list[QueuedRow]:
     """Of these jobs, or of all that wait or run."""
     which = JobRow.state.in_(("queued", "running")) if jobs is None else JobRow.id.in_(jobs)
-    return [Seen(**row._mapping) for row in session.execute(select(*_SEEN).where(which))]
+    return [QueuedRow(**row._mapping) for row in session.execute(select(*_SEEN).where(which))]
 
 
 def pending_jobs(session: Session, owner: str) -> int:

@@ -24,18 +24,18 @@ from sqlalchemy.orm import Session
 
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
-from backend.store import job_states
+from backend.store import job_transitions
 from backend.store.checkpoint_affinity import CheckpointAffinity
 from backend.store.database import Database
-from backend.store.fair_scheduler import EVERYBODY, SINGLE, FairQueue, Waiting
+from backend.store.fair_queue import EVERYBODY, SINGLE, FairQueue, WaitingJob
 from backend.store.group_commit import GroupCommit
 from backend.store.history import images_of, last_place, stored_request
-from backend.store.job_arrival import Admission, Arrival, Beside, arrival, queued
+from backend.store.job_arrival import Arrival, Beside, MayQueue, arrival, queued
 from backend.store.job_choice import Order, chosen, waiting_of
 from backend.store.job_reading import OF_LINES, UNREADABLE, line_of, saved_counts, view_of
 from backend.store.job_rows import (
     Lease,
-    Seen,
+    QueuedRow,
     held_row,
     lease_of,
     made_pictures,
@@ -45,7 +45,7 @@ from backend.store.job_rows import (
     seen_rows,
     without_request,
 )
-from backend.store.job_states import Change
+from backend.store.job_transitions import Change
 from backend.store.plot_ranks import Lines, reorder_plots
 from backend.store.queue_lines import QueueLines
 from backend.store.queue_order import reorder
@@ -81,7 +81,7 @@ class Jobs:
     # ---- the owner's side ----
 
     def add_all(self, requests: Sequence[Request], owner: str, notes: Sequence[Sequence[str]] = (),
-                beside: Beside | None = None, admission: Admission | None = None) -> list[Job]:
+                beside: Beside | None = None, admission: MayQueue | None = None) -> list[Job]:
         """Queue requests whose seeds are drawn, in their order, all or none, with notes on each; the new jobs.
 
         Raises what `admission` raises.
@@ -168,7 +168,7 @@ class Jobs:
                 raise NotAllowed(f"The job is {row.state}; there is nothing to cancel.")
             if row.state == "queued":
                 rows.append(row)
-                return job_states.end(row, "cancelled")
+                return job_transitions.end(row, "cancelled")
             row.cancelling = True
             return None
 
@@ -275,7 +275,7 @@ class Jobs:
             query = select(JobRow.id).where(JobRow.owner == owner, JobRow.state.in_(states)).order_by(JobRow.place)
             return list(session.scalars(query))
 
-    def retry(self, job: str, owner: str, admission: Admission | None = None) -> None:
+    def retry(self, job: str, owner: str, admission: MayQueue | None = None) -> None:
         """Queue a failed or cancelled job again, at the end; pictures that it has are kept. NotAllowed otherwise.
 
         Raises what `admission` raises.
@@ -286,7 +286,7 @@ class Jobs:
                 raise NotAllowed(f"The job is {row.state}; only a failed or cancelled one can be tried again.")
             if admission:
                 admission(session, 1)
-            job_states.again(row, last_place(session) + 1)
+            job_transitions.again(row, last_place(session) + 1)
             rows.append(row)
             self._begun.add(job)
 
@@ -330,7 +330,7 @@ class Jobs:
             if row is None or row.state != "queued":
                 return None
             rows.append(row)
-            return job_states.start(row)
+            return job_transitions.start(row)
 
     def skip(self, job: str, lease: str, index: int) -> None:
         """Picture `index` was left out on request and will not be made later."""
@@ -353,7 +353,7 @@ class Jobs:
             if row is None:
                 return None
             rows.append(row)
-            return job_states.end(row, state, problems)
+            return job_transitions.end(row, state, problems)
 
     def lose(self, leases: Collection[str], problem: Problem) -> list[Change]:
         """Their worker died. Running jobs go back to their old place.
@@ -363,7 +363,7 @@ class Jobs:
         with self.change() as (session, rows):
             rows += session.scalars(without_request().where(JobRow.lease.in_(leases)))
             made = made_pictures(session, rows)
-            return [job_states.lose(row, len(made[row.id]), problem) for row in rows]
+            return [job_transitions.lose(row, len(made[row.id]), problem) for row in rows]
 
     def release(self, leases: Collection[str] | None = None) -> list[Change]:
         """Take jobs back unharmed because their worker was ended on purpose; None takes every lease back."""
@@ -372,11 +372,11 @@ class Jobs:
             query = query.where(JobRow.lease.in_(leases))
         with self.change() as (session, rows):
             rows += [row for row in session.scalars(query) if row.lease or row.state == "running"]
-            return [job_states.requeue(row) for row in rows]
+            return [job_transitions.requeue(row) for row in rows]
 
     # ---- beside other fronts on the same database ----
 
-    def read_again(self, jobs: Collection[str] | None = None) -> list[Seen]:
+    def read_again(self, jobs: Collection[str] | None = None) -> list[QueuedRow]:
         """Bring the queue in memory up to the rows of these jobs, or of all pending ones; those that were found."""
         with self._changing:
             with self.database.read() as session:
@@ -409,7 +409,7 @@ class Jobs:
         query = without_request().where(JobRow.state.in_(PENDING), theirs)
         with self.change() as (session, rows):
             rows += session.scalars(query)
-            return [job_states.requeue(row) for row in rows]
+            return [job_transitions.requeue(row) for row in rows]
 
     def is_held(self, job: str, lease: str) -> bool:
         with self.database.read() as session:
@@ -432,7 +432,7 @@ class Jobs:
                 for row in rows:
                     self._place(waiting_of(row), row.state, row.lease)
 
-    def _place(self, job: Waiting, state: State, lease: str | None) -> None:
+    def _place(self, job: WaitingJob, state: State, lease: str | None) -> None:
         if state in ENDED:
             self._forget(job.id)
         elif lease or state == "running":
@@ -462,7 +462,7 @@ class Jobs:
                 row.worker, row.lease = worker, f"{self.database.front}.{secrets.token_hex(8)}"
             leases = [lease_of(row, made[row.id]) for row in rows]
             if rows and not held:
-                job_states.start(rows[0])
+                job_transitions.start(rows[0])
         with self._memory:
             for row in rows:
                 self._queue.turn(row.owner, row.plot or SINGLE)
@@ -472,7 +472,7 @@ class Jobs:
 
     def _set_aside(self, job: str) -> None:
         with self.database.write() as session:
-            session.execute(update(JobRow).where(JobRow.id == job).values(**job_states.damaged()))
+            session.execute(update(JobRow).where(JobRow.id == job).values(**job_transitions.damaged()))
         with self._memory:
             self._forget(job)
 

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.hashes import SHA256, HashesInMemory
-from backend.catalog.regular_files import read_regular
 from backend.errors import StorageError
+from backend.files.regular_files import read_regular
 from backend.store.database import Database
 from backend.store.tables import ModelHashRow
 

@@ -9,13 +9,13 @@ from math import prod
 from PIL import Image
 
 from backend.errors import NotFound
-from backend.image import painting, upload_validation
+from backend.image import painting, upload_decoding
 from backend.image.decode_budget import DECODING
 from backend.store.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class PaintedLayer:
     """Paint on the upload `over`: the corner of the cut-out that is sent, and what was kept of it before."""
 
     over: str
@@ -31,15 +31,15 @@ class PaintedLayers:
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
 
-    def keep(self, data: bytes, layer: Layer, owner: str) -> str:
+    def keep(self, data: bytes, layer: PaintedLayer, owner: str) -> str:
         """The id of what is painted, at the picture's own size; "" for nothing.
 
         `former` stays where it looks the same: an uploaded mask keeps its greys until it is painted on. Raises
         UserError for what is no picture or does not lie on it, NotFound without the picture.
         """
         size = self._uploads.size(layer.over, owner)
-        with DECODING.share(max(size, upload_validation.size(data), key=prod)):
-            sheet = painting.placed(upload_validation.paint(data), (layer.left, layer.top), size)
+        with DECODING.share(max(size, upload_decoding.size(data), key=prod)):
+            sheet = painting.placed(upload_decoding.paint(data), (layer.left, layer.top), size)
             former = self._former(layer.former, owner)
             if layer.mask:
                 sheet = painting.as_mask(sheet)

@@ -12,8 +12,9 @@ from urllib.parse import unquote
 from PIL.Image import Image as PilImage
 
 from backend.errors import NotFound, UserError
+from backend.files.atomic_write import sweep_unfinished
+from backend.files.path_containment import leads_inside
 from backend.image import batch_names, file_names, infotext, save
-from backend.image.atomic_write import sweep_unfinished
 from backend.image.file_names import GRID, MAX_PATH, USERS, WEBP_SIDE, Subject
 from backend.image.grid import grid
 from backend.image.read import read_metadata, read_pixels
@@ -21,7 +22,6 @@ from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.history import PictureFile
 from backend.store.jobs import Lease
-from backend.store.path_containment import leads_inside
 from backend.store.view_types import LOCAL, Image, UserOf
 
 SHORTEST_PATH = 160             # characters that a path may have below the folder of an owner with a long name

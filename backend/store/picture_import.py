@@ -18,8 +18,9 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from backend.errors import UserError
-from backend.image import save, upload_validation
-from backend.image.atomic_write import Purpose, write_atomically
+from backend.files.atomic_write import write_atomically
+from backend.files.write_errors import Purpose
+from backend.image import save, upload_decoding
 from backend.image.batch_names import component
 from backend.store.history import History, PictureFile
 from backend.store.picture_files import Pictures, lies_below
@@ -75,7 +76,7 @@ class Imports:
         Deleted pictures come back; a known one whose file is missing gets it back. Raises UserError when it cannot be
         read, StorageError when it cannot be written.
         """
-        upload_validation.check(data)
+        upload_decoding.check(data)
         request, file = described(data, "")
         with self._one_at_a_time:
             if known := self._known(file, data, owner):
@@ -104,8 +105,8 @@ class Imports:
 
     def _take_file(self, path: Path, folder: Path, owner: str) -> Imported:
         status = path.stat()
-        if status.st_size > upload_validation.MAX_BYTES:
-            raise UserError(f"The file is larger than {upload_validation.MAX_BYTES // 2**20} MiB.")
+        if status.st_size > upload_decoding.MAX_BYTES:
+            raise UserError(f"The file is larger than {upload_decoding.MAX_BYTES // 2**20} MiB.")
         name = path.relative_to(folder.parent).as_posix()
         return self.take(path.read_bytes(), name, owner, datetime.fromtimestamp(status.st_mtime, UTC))
 

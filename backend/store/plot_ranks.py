@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotAllowed
-from backend.store.fair_scheduler import SINGLE
+from backend.store.fair_queue import SINGLE
 from backend.store.tables import PlotRow
 
 MOVES = ("front", "up", "down", "end")

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from backend.errors import NotFound
-from backend.store.job_states import problems_of
+from backend.store.job_transitions import problems_of
 from backend.store.tables import ImageRow, JobRow, JsonText, PlotRow
 from backend.store.view_types import State
 

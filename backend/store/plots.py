@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from backend.errors import InvalidRequest, NotAllowed, NotFound
 from backend.request.request import Request
-from backend.store import job_states
+from backend.store import job_transitions
 from backend.store.history import end_of_queue, last_place, new_id
 from backend.store.idempotency_keys import IdempotencyKey, idempotency_row
-from backend.store.job_arrival import Admission
+from backend.store.job_arrival import MayQueue
 from backend.store.job_rows import without_request
 from backend.store.jobs import Jobs
 from backend.store.plot_reading import Cell, Counts, PlotHead, cells_of, covers, head_of, plot_counts, plot_row
@@ -82,7 +82,7 @@ class Plots:
 
     def create(
         self, owner: str, draft: PlotDraft, cells: Sequence[CellDraft], used: IdempotencyKey | None = None,
-        admission: Admission | None = None
+        admission: MayQueue | None = None
     ) -> str:
         """Queue a plot whose cells are drawn in this order; its id. The key of the call is kept with the first."""
         plot, created = new_id(), now()
@@ -98,7 +98,7 @@ class Plots:
         return plot
 
     def extend(self, plot: str, owner: str, axes: Sequence[dict[str, Any]], cells: Sequence[CellDraft],
-               admission: Admission | None = None) -> None:
+               admission: MayQueue | None = None) -> None:
         """Queue more cells of a plot, whose axes have more values now."""
         with self._jobs.change() as (session, rows):
             row = plot_row(session, plot, owner)
@@ -162,7 +162,7 @@ class Plots:
             plot_row(session, plot, owner).paused = on
         return self._jobs.pause_plot(plot, owner, on)
 
-    def again(self, plot: str, owner: str, *states: str, admission: Admission | None = None) -> int:
+    def again(self, plot: str, owner: str, *states: str, admission: MayQueue | None = None) -> int:
         """Queue the cells in these states once more, with what they have made; how many there are."""
         with self._jobs.change() as (session, rows):
             plot_row(session, plot, owner)
@@ -170,11 +170,11 @@ class Plots:
             ended = session.scalars(query).all()
             _admitted(session, len(ended), admission)
             for place, row in enumerate(ended, last_place(session) + 1):
-                job_states.again(row, place)
+                job_transitions.again(row, place)
                 rows.append(row)
             return len(rows)
 
-    def redraw(self, plot: str, owner: str, cell: str, whole: bool, admission: Admission | None = None) -> None:
+    def redraw(self, plot: str, owner: str, cell: str, whole: bool, admission: MayQueue | None = None) -> None:
         """Queue a cell that has ended once more; `whole`: also the pictures that it has are made anew.
 
         NotFound for coordinates without a cell, NotAllowed for one that has not ended, or has nothing left to make.
@@ -189,7 +189,7 @@ class Plots:
             _admitted(session, 1, admission)
             if whole:       # what is marked so is made anew, in the same place of the history
                 session.execute(update(ImageRow).where(ImageRow.job == row.id).values(unfinished=True))
-            job_states.again(row, last_place(session) + 1)
+            job_transitions.again(row, last_place(session) + 1)
             rows.append(row)
 
     def delete(self, plot: str, owner: str) -> list[str]:
@@ -203,7 +203,7 @@ class Plots:
         return found
 
 
-def _admitted(session: Session, cells: int, admission: Admission | None) -> None:
+def _admitted(session: Session, cells: int, admission: MayQueue | None) -> None:
     if admission:
         admission(session, cells)
 

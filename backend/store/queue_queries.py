@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from backend.store.fair_scheduler import FairQueue
+from backend.store.fair_queue import FairQueue
 
 
 @dataclass(frozen=True, slots=True)

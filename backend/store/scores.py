@@ -15,7 +15,7 @@ from backend.store.database import Database
 from backend.store.history import stored_request
 from backend.store.plot_reading import plot_row
 from backend.store.tables import ImageRow, JobRow, PlotRow, ScoreRow
-from backend.store.wanted_scores import SEEING, Key, Known, Scoreboard, Wanted, row_of, scoreboard, wanted_of
+from backend.store.wanted_scores import SEEING, Key, PlotPicture, Scoreboard, Wanted, row_of, scoreboard, wanted_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class ToMeasure:
 
     plot: str
     owner: str
-    pictures: tuple[Known, ...]
+    pictures: tuple[PlotPicture, ...]
     kinds: tuple[str, ...]
     keys: tuple[Key, ...]
-    reference: Known | None = None
+    reference: PlotPicture | None = None
     encoder: str = ""
     prompt: str = ""
     steps: int = 1
@@ -117,7 +117,7 @@ def _works(plot: PlotRow, board: Scoreboard, limit: int) -> list[ToMeasure]:
     return works[:limit]
 
 
-def _work(plot: PlotRow, board: Scoreboard, pictures: Sequence[Known], kinds: tuple[str, ...]) -> ToMeasure:
+def _work(plot: PlotRow, board: Scoreboard, pictures: Sequence[PlotPicture], kinds: tuple[str, ...]) -> ToMeasure:
     keys = (board.key(picture, kind) for picture in pictures for kind in kinds)
     return ToMeasure(plot=plot.id, owner=plot.owner, pictures=tuple(pictures), kinds=kinds,
                      keys=tuple(key for key in keys if key), reference=board.reference, encoder=board.encoder)

@@ -56,7 +56,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundPicture:
     """A picture and where its file should lie below the outputs folder."""
 
     image: Image
@@ -69,7 +69,9 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(self, owner: str, query: Query, limit: int = 60, before: str | None = None) -> tuple[list[Found], int]:
+    def page(
+        self, owner: str, query: Query, limit: int = 60, before: str | None = None
+    ) -> tuple[list[FoundPicture], int]:
         """Up to `limit` pictures after the one with the id `before`, and how many the whole search has.
 
         That one need not belong to the search any more. NotFound when the owner never had it.
@@ -82,7 +84,7 @@ class Search:
             whole = select(ImageRow, JobRow.request).join(JobRow, JobRow.id == ImageRow.job)
             rows = session.execute(whole.where(ImageRow.number.in_(chosen)).order_by(*order.clauses)).all()
             shown = readable((row, stored_request(request)) for row, request in rows)
-            found = [Found(image, row.path) for row, image in shown]
+            found = [FoundPicture(image, row.path) for row, image in shown]
             return found, session.scalar(self._chosen(select(func.count(ImageRow.number)), owner, query)) or 0
 
     def choices(self, owner: str) -> tuple[list[str], list[str]]:

@@ -25,9 +25,14 @@ def engine_of(path: Path) -> Engine:
 
 
 def _prepare(connection: sqlite3.Connection, record: object) -> None:
+    connection.text_factory = _read             # one damaged text would make every list that it is in unreadable
     connection.isolation_level = None           # pysqlite's own BEGIN comes too late and only before writes
     for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _read(text: bytes) -> str:
+    return text.decode("utf-8", "replace")
 
 
 def _begin(connection: Connection) -> None:

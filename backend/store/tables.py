@@ -36,8 +36,8 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
 from backend.image.infotext.entries import labels
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.store.view_types import ROLES, STATES
 
 REVISION = "0019"       # the newest file in migrations/versions; a test compares
@@ -586,7 +586,7 @@ class FrontRow(Base):
 
 
 class LoginTryRow(Base):
-    """A try to log in, of an address at an account; only hashes of both are kept. See `store.login_tries`."""
+    """A try to log in, of an address at an account; only hashes of both are kept. See `store.shared_login_tries`."""
 
     __tablename__ = "login_tries"
     __table_args__ = (Index(None, "address", "second"), Index(None, "account", "second"), Index(None, "second"))

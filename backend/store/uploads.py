@@ -14,18 +14,20 @@ from typing import Any
 from PIL import Image
 
 from backend.errors import NotFound, Problem, StorageError, UserError
-from backend.image import upload_validation
-from backend.image.atomic_write import Purpose, sweep_unfinished, write_atomically
+from backend.files.atomic_write import sweep_unfinished, write_atomically
+from backend.files.path_containment import leads_inside
+from backend.files.write_errors import Purpose
+from backend.image import upload_decoding
 from backend.image.decode_budget import DECODING
 from backend.request.field import PICTURE_ID, Field
 from backend.request.record import place
 from backend.request.request import FIELDS, Request
-from backend.store.path_containment import leads_inside
 from backend.store.view_types import UserOf
 
 QUOTA = 4 * 2**30       # bytes that one user's uploads may take
-UNUSED_DAYS = 30        # an upload that no job names is kept so long: a browser's form may still hold it
-FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind == "picture" or bool(_inner(field)))
+UNUSED_DAYS = 30        # an upload that nothing names is kept so long: a browser's form may still hold it
+OF_PICTURES = ("picture", "pictures")      # kinds of fields
+FIELDS_OF_PICTURES: Mapping[str, Field] = FIELDS.where(lambda field: field.kind in OF_PICTURES or bool(_inner(field)))
 KEEPING = Purpose("The upload could not be saved", "send it again")
 GONE = "is no longer there; choose the picture again"
 
@@ -40,11 +42,11 @@ class Upload:
 
 
 class Uploads:
-    """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `upload_validation`."""
+    """A folder with one sub-folder per user. Nothing that was sent is kept as it came: see `upload_decoding`."""
 
     def __init__(self, folder: Path, user_of: UserOf, in_use: Callable[[], Collection[str]] | None = None,
                  quota: Callable[[str], int] = lambda owner: QUOTA) -> None:
-        """`in_use` tells the ids that jobs name, which stay; without it nothing is deleted to make room.
+        """`in_use` tells the ids that jobs and people name, which stay; without it nothing is deleted to make room.
 
         `quota`: how many bytes a user's uploads may take.
         """
@@ -57,13 +59,13 @@ class Uploads:
 
         UserError when it cannot be read, StorageError when full.
         """
-        read = upload_validation.with_alpha if alpha else upload_validation.picture
-        with DECODING.share(upload_validation.size(data)):
-            return self.keep(upload_validation.mask(data) if mask else read(data), owner)
+        read = upload_decoding.with_alpha if alpha else upload_decoding.picture
+        with DECODING.share(upload_decoding.size(data)):
+            return self.keep(upload_decoding.mask(data) if mask else read(data), owner)
 
     def keep(self, image: Image.Image, owner: str) -> Upload:
         """Store an image that is RGB, grey or RGBA already."""
-        data = upload_validation.png(image)
+        data = upload_decoding.png(image)
         name = hashlib.sha256(data).hexdigest()
         path = self._path(name, owner)
         if path.is_file():
@@ -102,7 +104,7 @@ class Uploads:
         sweep_unfinished(self.folder, before)
 
     def _make_room(self, owner: str, folder: Path, wanted: int) -> None:
-        """Delete what was sent longest ago and no job names, until `wanted` bytes fit. UserError when they cannot."""
+        """Delete what was sent longest ago and nothing names, until `wanted` bytes fit. UserError when they cannot."""
         if owner not in self._taken:
             self._taken[owner] = sum(path.stat().st_size for path in folder.glob("*.png"))
         quota = self._quota(owner)
@@ -117,7 +119,7 @@ class Uploads:
             path.unlink(missing_ok=True)
         if self._taken[owner] + wanted > quota:
             raise UserError(f"Your limit leaves {quota // 2**20:,} MiB for pictures to start from, and those that your "
-                            "jobs need take them; this one does not fit.")
+                            "jobs and sets of guides need take them; this one does not fit.")
 
     def check(self, request: Request, owner: str) -> list[Problem]:
         """A problem for each field that names a missing picture."""
@@ -152,14 +154,17 @@ class Uploads:
 def stored_pictures(values: Sequence[str | None]) -> Iterator[str]:
     """Ids in the values of FIELDS_OF_PICTURES as the database has them: text, and JSON for records."""
     for field, value in zip(FIELDS_OF_PICTURES.values(), values, strict=True):
-        found = json.loads(value) if value and field.kind == "records" else value
-        yield from (name for _, name in _pictures_in(field, found or ()))
+        found = json.loads(value) if value and field.kind in ("records", "pictures") else value
+        yield from (name for _, name in pictures_in(field, found or ()))
 
 
-def _pictures_in(field: Field, value: Any) -> Iterator[tuple[str, str]]:
+def pictures_in(field: Field, value: Any) -> Iterator[tuple[str, str]]:
     """(place, id) for every picture that a field of FIELDS_OF_PICTURES names; those of records by their own place."""
     if field.kind == "picture":
         yield from [(field.name, value)] if value else ()
+        return
+    if field.kind == "pictures":
+        yield from ((field.name, name) for name in value)
         return
     for index, record in enumerate(value):
         for inner in _inner(field):
@@ -168,10 +173,10 @@ def _pictures_in(field: Field, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _inner(field: Field) -> list[str]:
-    return [name for name, inner in (field.record or {}).items() if inner.kind in ("picture", "pictures")]
+    return [name for name, inner in (field.record or {}).items() if inner.kind in OF_PICTURES]
 
 
 def _named(request: Request) -> list[tuple[str, str]]:
     """(field, id) for every picture of a request."""
     values = ((field, getattr(request, name)) for name, field in FIELDS_OF_PICTURES.items())
-    return [found for field, value in values for found in _pictures_in(field, value)]
+    return [found for field, value in values for found in pictures_in(field, value)]

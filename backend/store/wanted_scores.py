@@ -25,7 +25,7 @@ PENDING = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PlotPicture:
     """A picture of a plot: where its file lies, and what tells one content of it from another."""
 
     id: str
@@ -74,14 +74,14 @@ class Scoreboard:
 
     kinds: Sequence[str]
     encoder: str
-    reference: Known | None
-    pictures: Sequence[Known]
-    rows: Mapping[str, Sequence[Known]]
+    reference: PlotPicture | None
+    pictures: Sequence[PlotPicture]
+    rows: Mapping[str, Sequence[PlotPicture]]
     row_contents: Mapping[str, str]
     kept: Mapping[Key, Kept]
     seed_axes: frozenset[int]
 
-    def key(self, picture: Known, kind: str) -> Key | None:
+    def key(self, picture: PlotPicture, kind: str) -> Key | None:
         """Under which a score is kept; None where it cannot be told yet, for lack of the reference or of a row."""
         encoder, reference = self.encoder if kind in SEEING else "", ""
         if kind in COMPARING:
@@ -95,7 +95,7 @@ class Scoreboard:
             reference = content
         return picture.id, picture.content, kind, reference, encoder
 
-    def missing(self, picture: Known) -> list[str]:
+    def missing(self, picture: PlotPicture) -> list[str]:
         """The kinds that can be measured and are not there."""
         keys = {kind: self.key(picture, kind) for kind in self.kinds}
         return [kind for kind, key in keys.items() if key and key not in self.kept]
@@ -115,7 +115,7 @@ class Scoreboard:
                 found[picture.cell][kind] = kept.problem
         return found
 
-    def _measured(self) -> Iterator[tuple[Known, str, Kept]]:
+    def _measured(self) -> Iterator[tuple[PlotPicture, str, Kept]]:
         for picture in self.pictures:
             for kind in self.kinds:
                 key = self.key(picture, kind)
@@ -130,7 +130,7 @@ def scoreboard(
     seeds = frozenset(number for number, axis in enumerate(plot.axes)
                       if isinstance(axis, dict) and axis.get("label") in SEED_AXES)
     pictures = pictures_of(session, plot.id)
-    rows: dict[str, list[Known]] = defaultdict(list)
+    rows: dict[str, list[PlotPicture]] = defaultdict(list)
     for picture in pictures:
         rows[row_of(picture.cell, seeds)].append(picture)
     pending = {row_of(cell, seeds) for cell in pending_cells(session, plot.id)}
@@ -142,10 +142,10 @@ def scoreboard(
         row_contents=told if "spread" in wanted.kinds else {}, kept=_kept(session, plot.id, cells))
 
 
-def pictures_of(session: Session, plot: str, cells: Collection[str] | None = None) -> list[Known]:
+def pictures_of(session: Session, plot: str, cells: Collection[str] | None = None) -> list[PlotPicture]:
     """The finished pictures of a plot, or of these cells of it."""
     condition = JobRow.plot == plot if cells is None else (JobRow.plot == plot) & JobRow.cell.in_(cells)
-    return [Known(*row) for row in session.execute(_pictures(condition))]
+    return [PlotPicture(*row) for row in session.execute(_pictures(condition))]
 
 
 def pending_cells(session: Session, plot: str) -> set[str]:
@@ -158,7 +158,7 @@ def row_of(cell: str, seed_axes: frozenset[int]) -> str:
     return ",".join("*" if number in seed_axes else index for number, index in enumerate(cell.split(",")))
 
 
-def row_content(pictures: Sequence[Known]) -> str:
+def row_content(pictures: Sequence[PlotPicture]) -> str:
     """Tells one set of contents from another."""
     return hashlib.sha256(" ".join(sorted(picture.content for picture in pictures)).encode()).hexdigest()
 
@@ -172,14 +172,14 @@ def _pictures(condition: Any) -> Any:
     return query.where(*shown).order_by(JobRow.place, ImageRow.index)
 
 
-def _reference(session: Session, plot: PlotRow, told: Mapping[str, Any]) -> Known | None:
+def _reference(session: Session, plot: PlotRow, told: Mapping[str, Any]) -> PlotPicture | None:
     """The picture of a cell of the plot, or any one of the owner's; None where there is none (yet)."""
     if cell := told.get("cell"):
         condition = (JobRow.plot == plot.id) & (JobRow.cell == cell)
     else:
         condition = (ImageRow.id == told.get("image", "")) & (ImageRow.owner == plot.owner)
     row = session.execute(_pictures(condition).limit(1)).first()
-    return Known(*row) if row else None
+    return PlotPicture(*row) if row else None
 
 
 def _kept(session: Session, plot: str, cells: Collection[str] | None) -> dict[Key, Kept]:

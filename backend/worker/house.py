@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backend.extensions.fault import at_fault
+from backend.extensions.blame import at_fault
 from backend.house import House
 from backend.table import Table
 from backend.worker.adapters.kinds import ADAPTERS, AdapterKind

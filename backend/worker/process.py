@@ -13,23 +13,27 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 
 from backend.errors import EaselError
-from backend.extensions.fault import standing_in
+from backend.extensions.blame import standing_in
 from backend.house import sentences
 from backend.messages import (
     ALIVE_SECONDS,
+    Activity,
     Cancel,
     Command,
     CompareFaces,
     Describe,
     Event,
     LocateFaces,
+    Look,
+    Looked,
     MeasureDistance,
     Opening,
     Preprocess,
@@ -51,11 +55,17 @@ from backend.worker.engine.guide_loading import preprocessed
 from backend.worker.engine.interrogation import picture_described
 from backend.worker.house import WorkerHouse
 from backend.worker.memory_watch import MemoryWatch
+from backend.worker.models.cancellation import Cancellations
 from backend.worker.models.compiled_regions import COMPILES
 from backend.worker.models.memory import Memory
 from backend.worker.scores.scorer import Scorer
 
 MAX_EVENTS = 64         # that may wait for a slow front; a picture is megabytes
+LOOKS: Mapping[type, tuple[Activity, Callable[[Memory, Any], Looked]]] = {
+    Preprocess: ("preparing", preprocessed), CompareFaces: ("encoding", faces_compared),
+    LocateFaces: ("encoding", faces_located), Describe: ("encoding", picture_described),
+}
+"""By the kind of a `Look`: what the worker does meanwhile, and who answers."""
 
 log = logging.getLogger(__name__)
 
@@ -72,12 +82,14 @@ def main(connection: Connection, device: str, policy: Policy, extensions: tuple[
         return
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     events: queue.Queue[Event | None] = queue.Queue(MAX_EVENTS)
-    threading.Thread(target=_read, args=(connection, commands), daemon=True, name="commands").start()
+    cancellations = Cancellations()
+    reads = connection, commands, cancellations
+    threading.Thread(target=_read, args=reads, daemon=True, name="commands").start()
     writer = threading.Thread(target=_write, args=(connection, events), daemon=True, name="events")
     writer.start()
     device_limits = limits(placement)
     switch_off = partial(house.switch_off_at_fault, extensions)
-    engine = Engine(Memory(placement), policy, events.put, device_limits, switch_off)
+    engine = Engine(Memory(placement), policy, events.put, device_limits, switch_off, cancellations)
     events.put(Ready(placement.name, placement.dtype, sentences(troubles), device_limits.memory, device_limits.speed))
     watch = MemoryWatch(placement.device)
     signs = (engine.current_work, watch, events, partial(_standing_in, threading.get_ident(), extensions))
@@ -107,32 +119,30 @@ def _serve(engine: Engine, scorer: Scorer, watch: MemoryWatch, commands: queue.S
 def _obey(engine: Engine, scorer: Scorer, command: Command) -> None:
     if isinstance(command, Score | MeasureDistance):
         scorer.add(command)
-    elif isinstance(command, Preprocess):
-        with engine.current_work.doing("preparing", (command.task,)):
-            engine.emit(preprocessed(engine.memory, command))
-    elif isinstance(command, CompareFaces):
-        with engine.current_work.doing("encoding", ()):
-            engine.emit(faces_compared(engine.memory, command))
-    elif isinstance(command, LocateFaces):
-        with engine.current_work.doing("encoding", ()):
-            engine.emit(faces_located(engine.memory, command))
-    elif isinstance(command, Describe):
-        with engine.current_work.doing("encoding", ()):
-            engine.emit(picture_described(engine.memory, command))
+    elif isinstance(command, Look):
+        activity, look = LOOKS[type(command)]
+        doing = engine.current_work.doing(activity, (command.task,))
+        with doing, engine.cancellations.heeded((command.task,)):
+            looked = look(engine.memory, command)
+        engine.emit(looked)
     elif isinstance(command, Run):
         engine.add(command)
     elif isinstance(command, Cancel):
         engine.cancel(command.job)
+        engine.cancellations.obeyed(command.job)
     elif isinstance(command, Skip):
         engine.skip(command.job)
     elif isinstance(command, Unload):
         engine.memory.free_idle()
 
 
-def _read(connection: Connection, commands: queue.SimpleQueue[Command]) -> None:
+def _read(connection: Connection, commands: queue.SimpleQueue[Command], cancellations: Cancellations) -> None:
     while True:
         try:
-            commands.put(connection.recv())
+            command = connection.recv()
+            if isinstance(command, Cancel):
+                cancellations.ask(command.job)
+            commands.put(command)
         except (EOFError, OSError):
             os._exit(0)     # the front is gone: nobody is left to hear, and a call in flight cannot be interrupted
         except Exception:   # a border: a worker that hears nothing any more would be taken for a busy one

@@ -25,10 +25,10 @@ from transformers import CLIPTokenizer
 from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
 from backend.settings import HOME
-from backend.worker.models.base import Model
 from backend.worker.models.compiled_regions import CompiledRegions
-from backend.worker.models.encoded import Encoded, stacked
-from backend.worker.models.network_graph import GRAPHS
+from backend.worker.models.encoded_text import Encoded, stacked
+from backend.worker.models.graph_capture import GRAPHS
+from backend.worker.models.model_base import Model
 from backend.worker.models.side_stream import NoStream, SideStream
 from benchmarks import lossy_presets
 from benchmarks.engine import NEGATIVE, PROMPT, asked, bare, decoded, scheduler

@@ -16,9 +16,9 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Epsilon
 from backend.worker.device import Placement, place
-from backend.worker.models import clip, sd1, sdxl
-from backend.worker.models.base import Model
+from backend.worker.models import clip_text, open_clip_layout, sd1, sdxl
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.preview_colours import preview_factors
 
 TINY = {"block_out_channels": (32, 64), "norm_num_groups": 8, "layers_per_block": 1}
@@ -37,20 +37,21 @@ class Sizes:
 
 
 FULL = {
-    "sd1": Sizes(512, sd1.UNET, sd1.VAE, (clip.CLIP_L,)),
-    "sdxl": Sizes(1024, sdxl.UNET, sdxl.VAE, (clip.CLIP_L, clip.OPEN_CLIP_BIG_G)),
+    "sd1": Sizes(512, sd1.UNET, sd1.VAE, (clip_text.CLIP_L,)),
+    "sdxl": Sizes(1024, sdxl.UNET, sdxl.VAE, (clip_text.CLIP_L, open_clip_layout.OPEN_CLIP_BIG_G)),
 }
 REHEARSED = {
     "sd1": Sizes(
         64, sd1.UNET | TINY | {"down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"), "cross_attention_dim": 64,
                                "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), "attention_head_dim": 2},
-        sd1.VAE | TINY_VAE, (clip.CLIP_L | TINY_CLIP,)),
+        sd1.VAE | TINY_VAE, (clip_text.CLIP_L | TINY_CLIP,)),
     "sdxl": Sizes(
         64, sdxl.UNET | TINY | {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "cross_attention_dim": 128,
                                 "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"), "attention_head_dim": (1, 2),
                                 "transformer_layers_per_block": (1, 2), "addition_time_embed_dim": 8,
                                 "projection_class_embeddings_input_dim": 64 + 6 * 8},
-        sdxl.VAE | TINY_VAE, (clip.CLIP_L | TINY_CLIP, clip.OPEN_CLIP_BIG_G | TINY_CLIP | {"projection_dim": 64})),
+        sdxl.VAE | TINY_VAE,
+        (clip_text.CLIP_L | TINY_CLIP, open_clip_layout.OPEN_CLIP_BIG_G | TINY_CLIP | {"projection_dim": 64})),
 }
 
 
@@ -84,7 +85,7 @@ def _model(found: ModelFile, placement: Placement, sizes: Sizes) -> Model:
     }
     if len(texts) == 1:
         return sd1.SD1(**parts, preview_factors=preview_factors(autoencoder, sd1.COLOURS))
-    tokenizer_2 = clip.open_clip_tokenizer(parts["tokenizer"])
+    tokenizer_2 = clip_text.open_clip_tokenizer(parts["tokenizer"])
     return sdxl.SDXL(**parts, tokenizer_2=tokenizer_2, preview_factors=preview_factors(autoencoder, sdxl.COLOURS))
 
 

@@ -23,7 +23,7 @@ from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.house import WorkerHouse
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from extensions.fp8_layers.extension import COST, ON
 
 EIGHT_BITS = torch.float8_e4m3fn

@@ -19,7 +19,7 @@ from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.house import WorkerHouse
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from extensions.freeu.extension import SECOND
 
 NOTHING = 1e-6          # the least difference of means that half precision tells from none

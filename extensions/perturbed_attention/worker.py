@@ -17,8 +17,8 @@ from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.house import WorkerHouse
-from backend.worker.models.base import Model
 from backend.worker.models.device_transfer import on_device
+from backend.worker.models.model_base import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,7 @@ from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.house import WorkerHouse
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 
 LOOKED_AT = "looked at"
 KERNEL = 9              # cells of the latent

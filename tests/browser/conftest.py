@@ -31,7 +31,8 @@ from tests.browser.studio import Studio  # noqa: E402
 
 playwright.expect.set_options(timeout=20_000)  # busy cores
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+         "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]     # a camera that is allowed
 # A process of the browser may still hold what was cleared behind its back: the first document of a visit clears it, too.
 FORGET = """if (location.port) {
   const visit = `visit${location.port}=%d`;     // cookies are the same at all ports, what is stored is not
@@ -186,10 +187,12 @@ def chromium(browsers: Browsers) -> playwright.Browser:
 
 
 @pytest.fixture
-def page(browsers: Browsers) -> Iterator[playwright.Page]:
+def page(browsers: Browsers, request: pytest.FixtureRequest) -> Iterator[playwright.Page]:
     """A new visitor; a script that breaks fails the test."""
     visitor = browsers.visitor()
     page = visitor.arrive()
+    if screen := request.node.get_closest_marker("screen"):
+        page.set_viewport_size(*screen.args)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
@@ -303,18 +306,26 @@ class Desk:
         page = visitor.arrive()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.studio = Studio(page, url).open()
-        self._start = page.evaluate("easel.form('txt2img').values")
+        self._starts = page.evaluate(STARTS)
 
     @property
     def works(self) -> bool:
         return not self.studio.page.is_closed() and not self.errors
 
-    def tidied(self) -> Studio:
+    def tidied(self, screen: playwright.ViewportSize = DESKTOP) -> Studio:
         page = self.studio.page
+        page.unroute_all()
+        self.studio.settled()       # a test may have loaded it again
+        if page.viewport_size != screen:
+            page.set_viewport_size(screen)
+        page.mouse.move(0, 0)
         page.keyboard.press("Escape")
+        page.evaluate(LEAVE)
         self.studio.into("txt2img")
-        page.evaluate("start => easel.form('txt2img').apply(start)", self._start)
-        page.wait_for_function(TIDY, arg=self._start, timeout=20_000)
+        page.wait_for_function(SHOWN, timeout=20_000)
+        page.evaluate(PUT_BACK, self._starts)
+        page.wait_for_function(TIDY, arg=self._starts, timeout=20_000)
+        page.evaluate(WIPE)
         return self.studio
 
     def close(self) -> None:
@@ -322,29 +333,81 @@ class Desk:
             self._visitor.leave()
 
 
-TIDY = """start => { const form = easel.form('txt2img');
-  return !form.fillings && !Object.keys(form.pending).length && JSON.stringify(form.values) === JSON.stringify(start); }"""
+# What stands over the page goes, views are as they were at first, and the pictures are those that the server has by now.
+LEAVE = """async () => {
+  if (easel.forever.foreverTab()) easel.forever.toggle();
+  for (const sheet of document.querySelectorAll("dialog[open]")) sheet.close();
+  for (const pressed of document.querySelectorAll(`.toast-close, [data-chosen="done"], [data-import="close"], .history-fold[aria-expanded="true"],
+    .compare.beside [data-compare="beside"], .lightbox [data-view="info"][aria-pressed="true"],
+    [data-extras="clear"], [data-batch="clear"], .gr-accordion > button.open`)) pressed.click();
+  for (const box of document.querySelectorAll(".wrong")) easel.form("txt2img").clear(box);
+  document.activeElement?.blur();
+  scrollTo(0, 0);
+  await new Promise(resolve => setTimeout(resolve, 50));      // the history hears where the page is while it is open
+  for (const tab of ["txt2img", "img2img", "extras"]) Object.assign(easel.results(tab), { mode: "" }).choose(null);
+  easel.tell("restored", [""]);
+  const search = document.querySelector(".history-search");
+  if (!search) return;
+  search.reset();
+  search.elements.board.value = "";
+  search.requestSubmit();
+}"""
+SHOWN = """async () => {
+  const ids = list => list.map(({ id }) => id).sort().join();
+  return ids(["txt2img", "img2img", "extras"].flatMap(tab => easel.results(tab).list())) === ids((await easel.ask("/easel/images?limit=60")).images);
+}"""
+# A tab that was not opened yet has no fields to fill.
+STARTS = "Object.fromEntries(['txt2img', 'img2img', 'extras'].map(tab => [tab, easel.form(tab).values]))"
+OPENED = "Object.entries(starts).filter(([tab]) => document.querySelector(`#${tab}_apply`))"
+PUT_BACK = f"starts => {OPENED}.forEach(([tab, start]) => easel.form(tab).apply(start))"
+TIDY = f"""starts => {OPENED}.every(([tab, start]) => {{ const form = easel.form(tab);
+  return !form.fillings && !Object.keys(form.pending).length && JSON.stringify(form.values) === JSON.stringify(start); }})"""
+
+# The painter keeps the picture that it showed last, unseen: nobody may take it for the next one.
+WIPE = """() => {
+  for (const canvas of document.querySelectorAll(".painter canvas")) canvas.width = 1;
+  for (const size of document.querySelectorAll(".start-size")) size.textContent = "";
+}"""
 
 
 @pytest.fixture(scope="module")
-def desks() -> Iterator[list[Desk]]:
-    """The one in use, if any."""
-    desks: list[Desk] = []
+def desks() -> Iterator[dict[str, Desk]]:
+    """Those in use, by the address that they are in front of."""
+    desks: dict[str, Desk] = {}
     yield desks
-    for desk in desks:
+    for desk in desks.values():
         desk.close()
 
 
+@contextmanager
+def at_desk(url: str, browsers: Browsers, desks: dict[str, Desk], request: pytest.FixtureRequest) -> Iterator[Studio]:
+    if url in desks and (second_try(request) or not desks[url].works):
+        desks.pop(url).close()
+    if url not in desks:
+        desks[url] = Desk(browsers.visitor(f"at {url}"), url)
+    failed, screen = request.session.testsfailed, request.node.get_closest_marker("screen")
+    yield desks[url].tidied(*(screen.args if screen else ()))
+    empty_queue(url)
+    assert not desks[url].errors
+    if request.session.testsfailed > failed:
+        desks.pop(url).close()
+
+
 @pytest.fixture
-def desk(house: Stage, browsers: Browsers, desks: list[Desk], request: pytest.FixtureRequest) -> Iterator[Studio]:
-    """The page in front of the fake worker as the tests before have left it, but for its form; a script that breaks fails the test."""
-    if desks and (second_try(request) or not desks[0].works):
-        desks.pop().close()
-    if not desks:
-        desks.append(Desk(browsers.visitor("desk"), house.url))
-    yield desks[0].tidied()
-    empty_queue(house.url)
-    assert not desks[0].errors
+def desk(house: Stage, browsers: Browsers, desks: dict[str, Desk], request: pytest.FixtureRequest) -> Iterator[Studio]:
+    """The page in front of the fake worker, its first tab open as it was at first; a script that breaks fails the test.
+
+    What tests before have drawn is there, unless `past` is asked for before it.
+    """
+    with at_desk(house.url, browsers, desks, request) as studio:
+        yield studio
+
+
+@pytest.fixture
+def easel_desk(easel: Easel, browsers: Browsers, desks: dict[str, Desk], request: pytest.FixtureRequest) -> Iterator[Studio]:
+    """Such a page of the real Easel, with an empty queue."""
+    with at_desk(easel.url, browsers, desks, request) as studio:
+        yield studio.ready()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import io
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -51,11 +52,15 @@ class Past:
     def __init__(self, backend: Backend) -> None:
         self._database = backend._components.database
         self._outputs = backend.settings.outputs
+        self._given = 0                         # ids so far: a page may still show pictures that were forgotten
+        self._paths: dict[str, str] = {}
 
     def fill(self, count: int) -> list[str]:
         """`count` pictures of many kinds, each an hour older than the next; returns their ids, newest first."""
         files = [self._drawn(number) for number in range(len(SHAPES) * 6)]
         rows = [self._row(number, count, *SHAPES[number % len(SHAPES)]) for number in range(count)]
+        self._given += count
+        self._paths |= {image["id"]: image["path"] for _, image in rows}
         self._outputs.mkdir(exist_ok=True)
         for number, (_, image) in enumerate(rows):
             (self._outputs / image["path"]).write_bytes(files[number % len(files)])
@@ -77,10 +82,10 @@ class Past:
         text = (f"{values['prompt']}\nNegative prompt: blurry\nSteps: {values['steps']}, Sampler: {values['sampler']}, Seed: {number}, "
                 f"Size: {width}x{height}, Model: {MODELS[number % 2]}")
         model, sampler = labels(text)
-        created = START - timedelta(hours=count - number)
-        job = {"id": f"job{number}", "owner": LOCAL.id, "state": "done", "place": -1 - number, "created": created,
+        created, named = START - timedelta(hours=count - number), self._given + number
+        job = {"id": f"job{named}", "owner": LOCAL.id, "state": "done", "place": -1 - number, "created": created,
                "request": {**Request().to_json(), **values}, "checkpoint": values["checkpoint"]}
-        return job, {"id": f"picture{number}", "job": f"job{number}", "index": 0, "owner": LOCAL.id, "path": f"{number:05}-{number}.png",
+        return job, {"id": f"picture{named}", "job": f"job{named}", "index": 0, "owner": LOCAL.id, "path": f"{number:05}-{number}.png",
                      "width": width, "height": height, "seed": number, "infotext": text, "format": "png", "created": created,
                      "model": model, "sampler": sampler}
 
@@ -111,8 +116,7 @@ class Past:
     def lose(self, *ids: str) -> None:
         """Their files are gone."""
         for one in ids:
-            number = int(one.removeprefix("picture"))
-            (self._outputs / f"{number:05}-{number}.png").unlink()
+            (self._outputs / self._paths[one]).unlink()
 
 
 def opened(folder: Path, **settings: Any) -> Backend:
@@ -126,11 +130,15 @@ def application(backend: Backend) -> FastAPI:
 
 @contextmanager
 def served(app: FastAPI, port: int) -> Iterator[str]:
-    """Its address, while it is served."""
+    """Its address, from when it listens there until it is left."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", proxy_headers=False,
                                            timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError(f"the server at port {port} did not start")
+        time.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:

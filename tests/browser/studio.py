@@ -72,6 +72,11 @@ class Studio:
     def infotext(self) -> Locator:
         return self.results.locator(".infotext")
 
+    @property
+    def offered(self) -> Locator:
+        """What the open list of a field has. Tiles of the results are options, too."""
+        return self.page.locator("[role=listbox] > [role=option][data-index]")
+
     def send_to(self, name: str) -> None:
         """The picture shown, by the menu of its places."""
         self.results.get_by_role("button", name="Send to …").click()
@@ -93,5 +98,5 @@ class Studio:
     def steps_done(self, steps: int) -> None:
         """The picture in work has made so many steps."""
         self.page.wait_for_function(
-            "steps => Number(/tep (\\d+)/.exec(document.querySelector('.progress-what').textContent)?.[1]) >= steps",
+            "steps => Number(/tep (\\d+)/.exec(document.querySelector('.progress:not([hidden]) .progress-what')?.textContent)?.[1]) >= steps",
             arg=steps, timeout=PATIENCE)

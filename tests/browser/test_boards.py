@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
-from tests.browser.test_history import opened
+from tests.browser.test_history import TILE, entered
 
 
 def counted(page: Page, words: str) -> None:
@@ -19,12 +19,12 @@ def order(page: Page) -> list[str]:
     return page.locator(".shot").evaluate_all("tiles => tiles.map(tile => tile.dataset.id)")
 
 
-def test_a_picture_is_dragged_from_the_history_into_a_guide(past: Past, stage: Studio) -> None:
+def test_a_picture_is_dragged_from_the_history_into_a_guide(past: Past, desk: Studio) -> None:
     ids = past.fill(2)
-    page = stage.page
+    page = desk.page
     page.locator("#txt2img_guides_fold > button").click()
     page.get_by_role("button", name="Add a guide").first.click()
-    opened(page)
+    entered(page)
     page.locator(f'.shot[data-id="{ids[0]}"]').hover()
     page.mouse.down()
     for _ in range(2):      # the first move begins the drag, the second one passes over the tab, which opens
@@ -37,9 +37,9 @@ def test_a_picture_is_dragged_from_the_history_into_a_guide(past: Past, stage: S
     expect(place).to_have_class(re.compile("filled"), timeout=PATIENCE)
 
 
-def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
+def test_boards_by_menu_by_hand_and_by_key(past: Past, desk: Studio) -> None:
     ids = past.fill(12)
-    page = opened(stage.page)
+    page = entered(desk.page)
     page.locator(f'.shot[data-id="{ids[0]}"] .shot-open').focus()
     page.keyboard.press("b")
     expect(page.get_by_role("menu", name="Boards")).to_be_visible()
@@ -59,7 +59,7 @@ def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     page.get_by_role("menuitemcheckbox", name="night", checked=True).click()
     counted(page, "1 picture found")
     expect(page.locator(".details-name")).to_contain_text("-")
-    page.get_by_role("button", name="Undo").last.click()
+    page.locator("#toasts").get_by_role("button", name="Undo").last.click()
     counted(page, "2 pictures found")
     board.click(button="right")
     page.get_by_role("menuitem", name="Rename…").click()
@@ -80,10 +80,10 @@ def test_boards_by_menu_by_hand_and_by_key(past: Past, stage: Studio) -> None:
     expect(page.locator(".board")).to_have_count(0)
 
 
-def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, stage: Studio) -> None:
+def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, desk: Studio) -> None:
     ids = past.fill(9)
     past.star(ids[5])
-    page = opened(stage.page)
+    page = entered(desk.page)
     page.locator(f'.shot[data-id="{ids[1]}"] .shot-open').click()
     details = page.locator(".details")
     name = "e" * 120 + ".png"
@@ -102,26 +102,22 @@ def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, stage: 
     details.get_by_role("button", name="Star").click()
     counted(page, "0 pictures found")
     expect(details).to_be_hidden()
-    page.get_by_role("button", name="Undo").click()
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
     counted(page, "1 picture found")
     page.locator('[name="starred"]').uncheck()
     page.locator('[name="kind"]').select_option("grid")
     counted(page, "0 pictures found")
     page.locator('[name="kind"]').select_option("")
     counted(page, "9 pictures")
-    width = "document.querySelector('.shot').getBoundingClientRect().width"
-    before = page.evaluate(width)
+    before, size = page.evaluate(TILE), page.locator(".history-tiles input").input_value()
     page.locator(".history-tiles input").fill("300")
-    page.wait_for_function(f"{width} > {before} * 1.5")
-    page.reload()
-    stage.settled()
-    opened(page)
-    expect(page.locator(".shot").first).to_be_visible()
-    page.wait_for_function(f"{width} > {before} * 1.5")
+    page.wait_for_function(f"{TILE} > {before} * 1.5")
+    page.locator(".history-tiles input").fill(size)
+    page.wait_for_function(f"{TILE} === {before}")
 
 
-def test_a_pasted_text_is_read_and_lent(stage: Studio) -> None:
-    page = stage.page
+def test_a_pasted_text_is_read_and_lent(desk: Studio) -> None:
+    page = desk.page
     page.get_by_role("tab", name="PNG Info").click()
     page.locator(".info-paste").fill("a cat\nNegative prompt: dogs\nSteps: 33, Sampler: DDIM, CFG scale: 5, Seed: 9, Size: 256x128, Model: gone")
     expect(page.locator(".info-missing")).to_contain_text("gone")
@@ -131,4 +127,4 @@ def test_a_pasted_text_is_read_and_lent(stage: Studio) -> None:
     expect(page.locator(".info-text")).to_contain_text("Steps: 33")
     expect(page.locator("[data-info=extras]")).to_be_hidden()
     page.get_by_role("button", name="Send to txt2img").click()
-    stage.shows(prompt="a cat", negative_prompt="dogs", steps=33, width=256, seed=9)
+    desk.shows(prompt="a cat", negative_prompt="dogs", steps=33, width=256, seed=9)

@@ -66,16 +66,16 @@ def test_each_picture_becomes_a_job_that_a_refresh_does_not_lose(stage: Studio, 
     assert tab.pictures() == 2
 
 
-def test_without_a_picture_the_tab_says_so(stage: Studio) -> None:
-    tab = extras(stage)
+def test_without_a_picture_the_tab_says_so(desk: Studio) -> None:
+    tab = extras(desk)
     tab.button("generate").click()
     expect(tab.page.locator("#extras_init_image .problem")).to_have_text("Choose a picture first.", timeout=PATIENCE)
     choose(tab, files("one.png"))
     expect(tab.page.locator("#extras_init_image .problem")).to_have_count(0)
 
 
-def test_a_wrong_value_marks_its_field_also_in_a_closed_fold(stage: Studio) -> None:
-    tab = extras(stage)
+def test_a_wrong_value_marks_its_field_also_in_a_closed_fold(desk: Studio) -> None:
+    tab = extras(desk)
     choose(tab, files("one.png"))
     tab.fill(upscale_by=99)
     tab.button("generate").click()
@@ -84,8 +84,8 @@ def test_a_wrong_value_marks_its_field_also_in_a_closed_fold(stage: Studio) -> N
     expect(tab.box("upscale_by").locator(".problem")).to_have_count(0, timeout=PATIENCE)
 
 
-def test_what_is_no_picture_is_told_and_the_others_stay(stage: Studio) -> None:
-    tab = extras(stage)
+def test_what_is_no_picture_is_told_and_the_others_stay(desk: Studio) -> None:
+    tab = extras(desk)
     broken = {"name": "notes.png", "mimeType": "image/png", "buffer": b"text"}
     tab.page.locator(".extras-file").set_input_files([broken, *files("good.png")])
     expect(tab.page.locator("#extras_init_image .problem")).to_contain_text("notes.png", timeout=PATIENCE)
@@ -94,8 +94,8 @@ def test_what_is_no_picture_is_told_and_the_others_stay(stage: Studio) -> None:
     expect(tab.page.locator(".source")).to_have_count(0)
 
 
-def test_pictures_are_dropped_and_pasted(stage: Studio) -> None:
-    tab = extras(stage)
+def test_pictures_are_dropped_and_pasted(desk: Studio) -> None:
+    tab = extras(desk)
     give = """([kind, selector, data]) => {
         const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0)), transfer = new DataTransfer();
         transfer.items.add(new File([bytes], kind + ".png", { type: "image/png" }));
@@ -109,12 +109,12 @@ def test_pictures_are_dropped_and_pasted(stage: Studio) -> None:
         expect(tab.page.locator(".source")).to_have_count(number + 1, timeout=PATIENCE)
 
 
-def test_it_fits_a_phone(stage: Studio) -> None:
-    stage.page.set_viewport_size(PHONE)
-    stage.page.evaluate("easel.open('extras')")
-    tab = replace(stage, tab="extras")
+def test_it_fits_a_phone(desk: Studio) -> None:
+    desk.page.set_viewport_size(PHONE)
+    desk.page.evaluate("easel.open('extras')")
+    tab = replace(desk, tab="extras")
     choose(tab, files("a rather long name of a file that goes on.png", "two.png"))
-    assert stage.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert desk.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     expect(tab.button("generate")).to_be_in_viewport()
 
 

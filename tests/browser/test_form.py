@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from playwright.sync_api import Locator, Route, expect
 from safetensors.numpy import save_file
 
 from tests.browser.conftest import Stage
+from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
 
 INFOTEXT = """a blue star, white background
@@ -29,6 +31,9 @@ APPLIED = """async tab => { const form = easel.form(tab), told = [form.values.wi
   await pause(1500);
   return { told: told.slice(1), at_the_end: [form.values.width, form.fillings] }; }"""
 
+PASTE = """picture => { const clipboardData = new DataTransfer(), bytes = Uint8Array.from(atob(picture), letter => letter.charCodeAt(0));
+  clipboardData.items.add(new File([bytes], 'pasted.png', { type: 'image/png' }));
+  document.body.dispatchEvent(new ClipboardEvent('paste', { bubbles: true, cancelable: true, clipboardData })); }"""
 
 
 def square(size: int = 40) -> bytes:
@@ -45,14 +50,9 @@ def selected(studio: Studio) -> str:
     return studio.field("prompt").evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)")
 
 
-def test_defaults_fit_the_demo(stage: Studio) -> None:
+def test_defaults_fit_the_demo_and_an_example_fills_the_prompt(past: Past, stage: Studio) -> None:
     stage.shows(width=128, height=128, cfg_scale=4, seed=-1, prompt="")
-
-
-def test_an_example_fills_the_prompt(stage: Studio) -> None:
     example = stage.page.locator(".example").first
-    if not example.is_visible():
-        return  # an earlier test has drawn already
     text = example.inner_text()
     example.click()
     stage.shows(prompt=text)
@@ -127,18 +127,18 @@ def test_a_size_is_brought_to_what_the_model_takes_and_that_is_said(desk: Studio
     assert (house.requests()[-1].width, house.requests()[-1].height) == (96, 128)
 
 
-def test_a_wrong_field_in_a_fold_is_shown(stage: Studio) -> None:
-    fold = stage.page.get_by_role("button", name="Advanced sampling options")
+def test_a_wrong_field_in_a_fold_is_shown(desk: Studio) -> None:
+    fold = desk.page.get_by_role("button", name="Advanced sampling options")
     fold.click()
-    stage.shows(clip_skip=1)
-    stage.page.wait_for_timeout(1000)  # Gradio sets what a fold holds once more after it has opened
-    stage.fill(clip_skip=99)
-    stage.page.wait_for_function("easel.form('txt2img').values.clip_skip === 99")
-    stage.page.wait_for_timeout(300)
+    desk.shows(clip_skip=1)
+    desk.page.wait_for_timeout(1000)  # Gradio sets what a fold holds once more after it has opened
+    desk.fill(clip_skip=99)
+    desk.page.wait_for_function("easel.form('txt2img').values.clip_skip === 99")
+    desk.page.wait_for_timeout(300)
     fold.click()
-    expect(stage.box("clip_skip")).not_to_be_visible()
-    stage.button("generate").click()
-    expect(stage.box("clip_skip").locator(".problem")).to_be_visible()
+    expect(desk.box("clip_skip")).not_to_be_visible()
+    desk.button("generate").click()
+    expect(desk.box("clip_skip").locator(".problem")).to_be_visible()
 
 
 def test_a_number_that_may_be_left_empty_is_not_made_0_by_looking_at_it(stage: Studio, house: Stage) -> None:
@@ -171,18 +171,18 @@ def test_the_form_is_there_after_a_refresh(stage: Studio) -> None:
     assert (found["eta"], found["s_churn"]) == ("", 0)
 
 
-def test_an_infotext_in_the_prompt_box_is_read(studio: Studio) -> None:
-    studio.fill(prompt=INFOTEXT)
-    studio.button("paste").click()
-    studio.shows(prompt="a blue star, white background", steps=11, seed=77, width=192, height=64, cfg_scale=3.5)
-    studio.shows(sampler="Euler a", negative_prompt="red")
+def test_an_infotext_in_the_prompt_box_is_read(desk: Studio) -> None:
+    desk.fill(prompt=INFOTEXT)
+    desk.button("paste").click()
+    desk.shows(prompt="a blue star, white background", steps=11, seed=77, width=192, height=64, cfg_scale=3.5)
+    desk.shows(sampler="Euler a", negative_prompt="red")
 
 
-def test_another_checkpoint_brings_its_defaults_and_leaves_own_values(stage: Studio) -> None:
-    stage.fill(width=320)
-    stage.page.locator("#checkpoint input").click()
-    stage.page.get_by_role("option", name=re.compile("photo-v2")).click()
-    stage.shows(height=512, cfg_scale=7, width=320)
+def test_another_checkpoint_brings_its_defaults_and_leaves_own_values(desk: Studio) -> None:
+    desk.fill(width=320)
+    desk.page.locator("#checkpoint input").click()
+    desk.page.get_by_role("option", name=re.compile("photo-v2")).click()
+    desk.shows(height=512, cfg_scale=7, width=320)
 
 
 def test_clear_and_random_seed(desk: Studio) -> None:
@@ -193,12 +193,12 @@ def test_clear_and_random_seed(desk: Studio) -> None:
 
 
 @pytest.mark.parametrize("tab", ["txt2img", "img2img"])
-def test_what_is_applied_is_the_truth_until_gradio_has_set_it(stage: Studio, tab: str) -> None:
-    stage.into(tab)
-    seen = stage.page.evaluate(APPLIED, tab)
+def test_what_is_applied_is_the_truth_until_gradio_has_set_it(desk: Studio, tab: str) -> None:
+    desk.into(tab)
+    seen = desk.page.evaluate(APPLIED, tab)
     assert seen["told"] == [256, 384, 256], "no value comes back that was replaced"
     assert seen["at_the_end"] == [256, 0]
-    replace(stage, tab=tab).shows(width=256)
+    replace(desk, tab=tab).shows(width=256)
 
 
 def test_a_person_puts_a_value_back_that_was_replaced(desk: Studio) -> None:
@@ -231,13 +231,17 @@ def points_are_moved(studio: Studio) -> None:
     page.route("**/easel/guides/points", lambda route: route.fulfill(json={"people": [person]}))
     expect(page.get_by_role("button", name="Move the points")).to_be_hidden()
     unit(studio, 0, "module").select_option("dw_openpose_full")
-    before = page.locator(".unit-result .unit-thumb").get_attribute("src")
+    image, thumb = units(studio)[0]["image"], page.locator("#txt2img_guides_0_image .unit-thumb")
+    before = thumb.get_attribute("src")
     page.get_by_role("button", name="Move the points").click()
     expect(page.locator(".points-joint")).to_have_count(17)
     page.get_by_role("button", name="Nose").focus()
     for key in ("ArrowRight", "ArrowRight", "Shift+ArrowUp"):
         page.keyboard.press(key)
     wrist, stage = page.get_by_role("button", name="Right wrist").bounding_box(), page.locator(".points-stage").bounding_box()
+    width, height = (studio.field(name).input_value() for name in ("width", "height"))
+    assert stage["width"] / stage["height"] == pytest.approx(int(width) / int(height), rel=0.01), "points lie where they are in the picture"
+    assert page.locator(".points-stage").evaluate("stage => stage.style.backgroundSize") == "cover", "which is cut as the model sees it"
     page.mouse.move(wrist["x"] + wrist["width"] / 2, wrist["y"] + wrist["height"] / 2)
     page.mouse.down()
     page.mouse.move(stage["x"] + stage["width"] * 0.25, stage["y"] + stage["height"] * 0.75, steps=3)
@@ -247,7 +251,14 @@ def points_are_moved(studio: Studio) -> None:
     moved = sent.value.post_data_json["people"][0]
     assert moved["body"][0] == pytest.approx([0.52, 0.098]) and moved["body"][4] == pytest.approx([0.25, 0.75], abs=0.02) and moved["body"][17] is None
     assert moved["right_hand"][0] == pytest.approx([moved["body"][4][0], moved["body"][4][1] + 0.3 - 0.26], abs=0.01), "the hand goes with its wrist"
-    expect(page.locator(".unit-result .unit-thumb")).not_to_have_attribute("src", before)
+    expect(thumb).not_to_have_attribute("src", before)
+    assert [(one["module"], one["image"] == image) for one in units(studio)] == [("none", False)], "what was moved is what the model sees"
+    page.get_by_role("button", name="Move the points").click()
+    expect(page.get_by_role("button", name="Nose")).to_have_attribute("transform", re.compile(r"translate\(66\.5"))
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Back to the picture it was made of").click()
+    expect(thumb).to_have_attribute("src", before)
+    assert [(one["module"], one["image"]) for one in units(studio)] == [("dw_openpose_full", image)]
     page.unroute("**/easel/guides/points")
     unit(studio, 0, "module").select_option("canny")
 
@@ -268,15 +279,58 @@ def a_preview_is_of_its_picture_alone(studio: Studio) -> None:
         expect(note).to_be_visible(visible=stale)
 
 
+def numbers_are_checked_while_they_are_typed(studio: Studio) -> None:
+    page = studio.page
+    for name, wrong, right, told in (("start", "1", "0", "Starting step must be before the ending step."), ("weight", "10", "1", "Control weight must be between 0 and 2; 10 is not.")):
+        unit(studio, 0, name).fill(wrong)
+        expect(page.locator(f"#txt2img_guides_0_{name} .problem")).to_have_text(told)
+        unit(studio, 0, name).fill(right)
+        expect(page.locator(f"#txt2img_guides_0_{name} .problem")).to_have_count(0)
+    unit(studio, 0, "weight").fill("")
+    unit(studio, 0, "weight").blur()
+    expect(unit(studio, 0, "weight")).to_have_value("1")
+
+
+def a_region_is_painted_over_the_picture(studio: Studio) -> None:
+    """The picture shows through where it lies on what is drawn; only what is painted is kept."""
+    page, region = studio.page, studio.page.locator("#txt2img_guides_0_mask")
+    page.locator(".unit-region summary").click()
+    for mode, lies in (("Just Resize", "100% 100%"), ("Crop and Resize", "cover")):
+        unit(studio, 0, "resize_mode").select_option(mode)
+        region.get_by_role("button", name="Paint a region").click()
+        sheet, stage = page.get_by_role("dialog", name="Paint the region in white"), page.locator(".brush-stage").evaluate("({ style }) => [style.backgroundImage, style.backgroundSize]")
+        assert units(studio)[0]["image"] in stage[0] and stage[1] == lies
+        box = sheet.locator("canvas").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.up()
+        sheet.get_by_role("button", name="Cancel" if lies != "cover" else "Use it").click()
+        expect(region.locator(".unit-thumb")).to_be_visible(visible=lies == "cover")
+    (mask,) = (one["mask"] for one in units(studio))
+    grey = page.evaluate("""async id => { const picture = new Image(); picture.src = `/easel/upload/${id}.png`; await picture.decode();
+      const canvas = new OffscreenCanvas(picture.width, picture.height), context = canvas.getContext("2d"); context.drawImage(picture, 0, 0);
+      return [[0, 0], [0.5, 0.5]].map(([x, y]) => context.getImageData(x * picture.width, y * picture.height, 1, 1).data[0]); }""", mask)
+    assert grey == [0, 255]
+    region.get_by_role("button", name="Remove").click()
+    assert [one["mask"] for one in units(studio)] == [""]
+
+
 def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stage: Studio) -> None:
     page, panel = stage.page, stage.page.locator("#txt2img_guides .guides")
     assert not page.locator(".guides").count(), "nothing is made before the fold is opened"
     page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
-    panel.get_by_role("button", name="Add a guide").click()
+    with page.expect_response("**/easel/guides/check"):
+        panel.get_by_role("button", name="Add a guide").click()
+    expect(page.get_by_label("Guide by").locator("option:checked")).to_have_text("Choose…")
+    expect(panel.locator(".unit.wrong")).to_have_count(0)      # who has chosen nothing has done nothing wrong
     page.get_by_label("Guide by").select_option("edges")
+    expect(panel.get_by_text("There is no model for this and the checkpoint yet: put one into models/controlnet.")).to_be_visible()
     expect(unit(stage, 0, "module")).to_have_value("canny")
     expect(page.locator("#txt2img_guides_0_threshold_b")).to_contain_text("High threshold")
     expect(page.locator("#txt2img_guides_0_threshold_b input").first).to_have_value("200")
+    page.locator("#txt2img_guides_0_image").hover()
+    page.evaluate(PASTE, base64.b64encode(square(24)).decode())
+    expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 24)
     page.get_by_label("Picture of the guide").last.set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
     expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
     panel.get_by_role("button", name="Preview").click()
@@ -285,8 +339,12 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     points_are_moved(stage)
     panel.get_by_role("button", name="Use as the picture").click()
     expect(unit(stage, 0, "module")).to_have_value("none")
+    expect(page.get_by_label("Guide by")).to_have_value("edges")
     stage.button("generate").click()
     expect(page.locator("#txt2img_guides_0_model .problem")).to_have_text("Model is missing: choose a model for the unit.")
+    expect(unit(stage, 0, "model")).to_be_focused()
+    numbers_are_checked_while_they_are_typed(stage)
+    a_region_is_painted_over_the_picture(stage)
     unit(stage, 0, "weight").fill("0.4")
     panel.get_by_role("button", name="Copy this guide").click()
     unit(stage, 1, "enabled").uncheck()
@@ -304,7 +362,106 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     for _ in range(2):
         panel.get_by_role("button", name="Remove this guide").first.click()
     expect(panel.locator(".unit")).to_have_count(0)
+    a_model_of_several_kinds_is_told_which_it_is_shown(stage)
 
+
+def a_model_of_several_kinds_is_told_which_it_is_shown(studio: Studio) -> None:
+    """The preprocessor told it; of what that has made, nothing else does."""
+    page, panel = studio.page, studio.page.locator("#txt2img_guides .guides")
+    panel.get_by_role("button", name="Add a guide").click()
+    page.get_by_label("Picture of the guide").last.set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    unit(studio, 0, "module").select_option("canny")
+    unit(studio, 0, "model").evaluate("list => { list.add(new Option('a-union')); list.value = 'a-union'; list.dispatchEvent(new Event('change')); }")
+    panel.get_by_role("button", name="Preview").click()
+    panel.get_by_role("button", name="Use as the picture").click()
+    expect(unit(studio, 0, "union_type")).to_have_value("Hard Edge")
+    expect(panel.get_by_text("By its name the model is for")).to_have_count(0)
+    unit(studio, 0, "union_type").select_option("Automatic")
+    expect(panel.get_by_text("Choose the kind of hint")).to_be_visible()
+    panel.get_by_role("button", name="Back to the picture it was made of").click()
+    assert [(one["module"], one["union_type"]) for one in units(studio)] == [("canny", "Automatic")]
+    expect(panel.get_by_text("Choose the kind of hint")).to_be_hidden()
+
+
+def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
+    page, dialog = desk.page, desk.page.locator(".sets-sheet")
+    for tab in ("txt2img", "img2img"):
+        desk.into(tab)
+        page.locator(f"#{tab}_guides_fold").get_by_role("button").first.click()
+    desk.into("txt2img")
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ enabled: true, module: 'canny', weight: 0.4 }, { weight: 0.7 }]) })")
+    panel, other = (page.locator(f"#{tab}_guides .guides") for tab in ("txt2img", "img2img"))
+    expect(panel.locator(".unit")).to_have_count(2)
+    sets = page.get_by_role("button", name="Sets of guides")
+    sets.click()
+    for name, told in ((" ", "1 to 60 characters"), ("My pose", None)):
+        dialog.get_by_label("Name").fill(name)
+        dialog.get_by_role("button", name="Save the guides").click()
+        expect(dialog.locator(".problem")).to_contain_text(told) if told else expect(dialog.locator(".problem")).to_be_hidden()
+    expect(dialog.locator(".guide-set")).to_have_text("My pose2 guides")
+    dialog.get_by_role("button", name="Close").click()
+    desk.into("img2img")
+    sets.click()
+    dialog.locator(".guide-set").click()
+    expect(other.locator(".unit")).to_have_count(2)
+    expect(page.locator("#img2img_guides_1_enabled_input")).not_to_be_checked()
+    other.get_by_role("button", name="Remove this guide").first.click()
+    sets.click()
+    dialog.get_by_role("button", name="Replace My pose").click()
+    page.locator(".share-sheet").get_by_role("button", name="Replace").click()
+    expect(dialog.locator(".guide-set")).to_have_text("My pose1 guide")
+    dialog.get_by_role("button", name="Close").click()
+    page.reload()
+    desk.settled()
+    assert page.evaluate("window.easelPreferences['guides.My pose']") == [{"weight": 0.7}]
+    desk.into("txt2img")
+    page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    sets.click()
+    dialog.get_by_role("button", name="Delete My pose").click()
+    expect(dialog.locator(".guide-set")).to_have_count(0)
+    dialog.get_by_role("button", name="Close").click()
+    assert page.evaluate("fetch('/easel/preferences').then(answer => answer.json())").keys() == set()
+    for tab in ("txt2img", "img2img"):
+        page.evaluate("tab => easel.form(tab).apply({ guides: '[]' })", tab)
+
+
+LET_GO = """() => { const tracks = window.tracks = [], media = navigator.mediaDevices, given = media.getUserMedia.bind(media);
+  media.getUserMedia = async wanted => { const stream = await given(wanted); tracks.push(...stream.getTracks()); return stream; }; }"""
+
+
+def test_a_camera_takes_a_guides_picture_and_is_let_go(desk: Studio) -> None:
+    """On every way out; where there is none it is told why."""
+    page, place = desk.page, desk.page.locator("#txt2img_guides_0_image")
+    fold = page.locator("#txt2img_guides_fold").get_by_role("button").first
+    if not page.locator("#txt2img_guides .guides").is_visible():
+        fold.click()
+    page.get_by_role("button", name="Add a guide").first.click()
+    page.evaluate(LET_GO)
+    camera, sheet = place.get_by_role("button", name="Camera"), page.locator(".camera-sheet")
+    for way_out in ("Enter", "Escape"):
+        camera.click()
+        expect(sheet.get_by_role("button", name="Take the picture")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(sheet.get_by_role("button", name="Use it")).to_be_focused()
+        page.keyboard.press(way_out)
+        expect(sheet).to_have_count(0)
+        assert page.evaluate("tracks.map(track => track.readyState)") == ["ended"] * page.evaluate("tracks.length")
+        expect(camera).to_be_focused()
+    assert page.evaluate("tracks.length") == 2
+    expect(place.locator(".unit-thumb")).to_be_visible()
+    page.wait_for_function("JSON.parse(easel.form('txt2img').pending.guides ?? easel.form('txt2img').values.guides)[0].image.length === 64")
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }; }")
+    camera.click()
+    expect(sheet.get_by_role("status")).to_contain_text("The browser refuses the camera")
+    expect(sheet.get_by_role("button", name="Try again")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.evaluate("() => { Object.defineProperty(navigator, 'mediaDevices', { value: undefined, configurable: true }); }")
+    camera.click()
+    expect(sheet.get_by_role("status")).to_have_text("This browser gives no camera to pages.")
+    page.keyboard.press("Escape")
+    page.evaluate("() => { delete navigator.mediaDevices; }")
+    page.locator("#txt2img_guides").get_by_role("button", name="Remove this guide").click()
+    fold.click()
 
 
 def face_files(folder: Path) -> None:
@@ -328,13 +485,19 @@ def test_use_this_face_takes_instant_id_only_where_both_its_parts_are(stage: Stu
         route.fulfill(json=told | {"models": [{"name": name, "kind": kind, "prefers": {}} for name, kind in there]})
 
     page.route("**/easel/guides?*", with_models)
-    page.route("**/easel/faces/located?*", lambda route: route.fulfill(json={"faces": [], "orders": {}, "why": ""}))
+    found = {"faces": [{"box": [0.2, 0.2, 0.6, 0.6], "male": True}], "orders": {"Largest first": [0]}, "why": "", "later": False}
+    answers = iter([{"faces": [], "orders": {}, "why": "not ready yet", "later": True}] * 2)
+    page.route("**/easel/faces/located?*", lambda route: route.fulfill(json=next(answers, found)))
     stage.generate(steps=1)
     stage.wait_pictures(1)
     stage.results.get_by_role("button", name="Send to …").click()
     page.get_by_role("menuitem", name="Use this face").click()
     expect(page.locator("#txt2img_guides .unit")).to_have_count(2 if whole else 1)
     assert [one["model"] for one in units(stage)] == (["an_instantid", "an_instantid_points"] if whole else ["a_faceid"])
+    if not whole:
+        expect(page.get_by_text("not ready yet")).to_be_visible()
+        expect(page.locator("#txt2img_guides_0_image .face-box")).to_have_count(1)
+        expect(page.get_by_text("not ready yet")).to_be_hidden()
 
 
 def test_a_face_of_a_result_is_used_and_chosen_swapped_in_and_drawn_again(desk: Studio, house: Stage) -> None:

@@ -17,7 +17,7 @@ from backend.catalog.model_file import CAPTIONER, ModelFile
 from tests.browser.conftest import DESKTOP, PHONE, Stage
 from tests.browser.painting import Painting
 from tests.browser.studio import PATIENCE, Studio
-from tests.browser.test_everyone import CONTRAST, NAMELESS
+from tests.browser.test_everyone import nameless_or_pale
 
 SIZE = (160, 128)
 BLUE = (0x2f, 0x6f, 0xc1)   # of the palette
@@ -96,9 +96,10 @@ def around(mask: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_only_the_painted_part_changes(studio: Studio, page: Page, drawn: Path, screen: dict[str, int]) -> None:
+def test_only_the_painted_part_changes(easel_desk: Studio, drawn: Path, screen: dict[str, int]) -> None:
+    page = easel_desk.page
     page.set_viewport_size(screen)
-    studio = taken(studio.into("img2img"), drawn)
+    studio = taken(easel_desk.into("img2img"), drawn)
     studio.shows(width=160, height=128)
     before = studio.pictures()
     stroke(studio)
@@ -115,8 +116,8 @@ def test_only_the_painted_part_changes(studio: Studio, page: Page, drawn: Path, 
     assert changed[mask > 0].mean() > 0.5
 
 
-def test_without_a_mask_the_whole_picture_changes(studio: Studio, drawn: Path) -> None:
-    studio = taken(studio.into("img2img"), drawn, "img2img")
+def test_without_a_mask_the_whole_picture_changes(easel_desk: Studio, drawn: Path) -> None:
+    studio = taken(easel_desk.into("img2img"), drawn, "img2img")
     before = studio.pictures()
     studio.generate(prompt="a red circle", denoising_strength=0.6, steps=4)
     request, pixels = result(studio, before)
@@ -145,9 +146,10 @@ def test_a_refresh_keeps_the_picture_and_the_mask(stage: Studio, page: Page, dra
 
 
 @pytest.mark.parametrize("screen", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_sketch_becomes_part_of_the_picture(stage: Studio, page: Page, drawn: Path, screen: dict[str, int]) -> None:
+def test_a_sketch_becomes_part_of_the_picture(desk: Studio, drawn: Path, screen: dict[str, int]) -> None:
+    page = desk.page
     page.set_viewport_size(screen)
-    studio = taken(stage.into("img2img"), drawn, "Sketch")
+    studio = taken(desk.into("img2img"), drawn, "Sketch")
     choose_blue(studio)
     before = studio.pictures()
     stroke(studio)
@@ -162,7 +164,7 @@ def test_a_sketch_becomes_part_of_the_picture(stage: Studio, page: Page, drawn: 
     assert inner.sum() > 0.5 * changed.sum() and (start[inner] == BLUE).all(), "whole paint has the very colour; only its edge is smooth"
     assert kept(studio, "init_image") != request["init_image"], "the form keeps the picture apart from the paint"
     page.reload()
-    studio = stage.settled().into("img2img")
+    studio = desk.settled().into("img2img")
     in_painter(studio, "Sketch")
     paint = kept(studio, "paint")
     assert kept(studio, "editor_mode") == "Sketch" and paint
@@ -174,8 +176,8 @@ def test_a_sketch_becomes_part_of_the_picture(stage: Studio, page: Page, drawn: 
     assert tuple(new[64, 80]) == (*BLUE, 255) and (new[..., 3] > 0).sum() > (old[..., 3] > 0).sum()
 
 
-def test_an_inpaint_sketch_is_start_and_mask(studio: Studio, page: Page, drawn: Path) -> None:
-    studio = taken(studio.into("img2img"), drawn, "Inpaint sketch")
+def test_an_inpaint_sketch_is_start_and_mask(easel_desk: Studio, drawn: Path) -> None:
+    studio = taken(easel_desk.into("img2img"), drawn, "Inpaint sketch")
     choose_blue(studio)
     before = studio.pictures()
     stroke(studio)
@@ -189,8 +191,9 @@ def test_an_inpaint_sketch_is_start_and_mask(studio: Studio, page: Page, drawn: 
     assert not (pixels != picture).any(axis=2)[~around(mask)].any(), "outside the paint every pixel is the input's"
 
 
-def test_each_mode_keeps_its_own_layer(stage: Studio, page: Page, drawn: Path) -> None:
-    studio = taken(stage.into("img2img"), drawn)
+def test_each_mode_keeps_its_own_layer(desk: Studio, drawn: Path) -> None:
+    page = desk.page
+    studio = taken(desk.into("img2img"), drawn)
     stroke(studio)
     mask = mask_kept(studio)
     into_mode(studio, "Sketch")
@@ -210,8 +213,9 @@ def test_each_mode_keeps_its_own_layer(stage: Studio, page: Page, drawn: Path) -
     assert kept(studio, "paint") == paint
 
 
-def test_a_blank_canvas_to_sketch_on(stage: Studio, page: Page) -> None:
-    studio = stage.into("img2img")
+def test_a_blank_canvas_to_sketch_on(desk: Studio) -> None:
+    page = desk.page
+    studio = desk.into("img2img")
     studio.fill(width=256, height=192)
     page.get_by_role("button", name="Blank canvas").first.click()
     expect(page.locator(".start-size")).to_have_text("256 × 192", timeout=PATIENCE)
@@ -219,8 +223,9 @@ def test_a_blank_canvas_to_sketch_on(stage: Studio, page: Page) -> None:
     assert (fetched(studio, f"/easel/upload/{kept(studio, 'init_image')}.png", "RGB") == 255).all()
 
 
-def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> None:
-    studio = taken(stage.into("img2img"), drawn)
+def test_undo_takes_a_stroke_back(desk: Studio, drawn: Path) -> None:
+    page = desk.page
+    studio = taken(desk.into("img2img"), drawn)
     stroke(studio)
     mask_kept(studio)
     page.get_by_role("button", name="Undo (Ctrl+Z)").click()
@@ -228,8 +233,8 @@ def test_undo_takes_a_stroke_back(stage: Studio, page: Page, drawn: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [b"this is no picture", b""], ids=["text", "empty"])
-def test_a_file_that_is_no_picture_is_refused_at_its_place(stage: Studio, page: Page, drawn: Path, content: bytes) -> None:
-    studio = taken(stage.into("img2img"), drawn)
+def test_a_file_that_is_no_picture_is_refused_at_its_place(desk: Studio, drawn: Path, content: bytes) -> None:
+    studio = taken(desk.into("img2img"), drawn)
     before = kept(studio, "init_image")
     studio.fill(prompt="keep me")
     choose(studio, {"name": "picture.png", "mimeType": "image/png", "buffer": content})
@@ -240,14 +245,15 @@ def test_a_file_that_is_no_picture_is_refused_at_its_place(stage: Studio, page: 
     expect(studio.box("init_image").locator(".problem")).to_have_count(0)
 
 
-def test_generate_asks_for_a_picture(stage: Studio) -> None:
-    studio = stage.into("img2img")
+def test_generate_asks_for_a_picture(desk: Studio) -> None:
+    studio = desk.into("img2img")
     studio.generate(prompt="from nothing")
     expect(studio.box("init_image").locator(".problem")).to_contain_text("choose a picture", timeout=PATIENCE)
 
 
-def test_an_uploaded_mask_keeps_its_grey_levels(stage: Studio, page: Page, drawn: Path, tmp_path: Path) -> None:
-    studio = taken(stage.into("img2img"), drawn)
+def test_an_uploaded_mask_keeps_its_grey_levels(desk: Studio, drawn: Path, tmp_path: Path) -> None:
+    page = desk.page
+    studio = taken(desk.into("img2img"), drawn)
     Image.linear_gradient("L").resize(SIZE).save(tmp_path / "mask.png")
     page.get_by_role("button", name="Upload a mask").click()
     page.locator(".mask-file").set_input_files(tmp_path / "mask.png")
@@ -263,13 +269,14 @@ def test_an_uploaded_mask_keeps_its_grey_levels(stage: Studio, page: Page, drawn
     expect(studio.box("mask").locator(".problem")).to_contain_text("not a picture", timeout=PATIENCE)
 
 
-def test_a_result_is_sent_to_img2img_and_each_tab_shows_its_own(stage: Studio, page: Page) -> None:
-    before = stage.pictures()
-    stage.generate(prompt="send me on", steps=2, width=160, height=128)
-    stage.wait_pictures(before + 1)
-    expect(stage.infotext).to_contain_text("send me on", timeout=PATIENCE)
-    stage.send_to("img2img")
-    studio = Studio(page, stage.url, "img2img")
+def test_a_result_is_sent_to_img2img_and_each_tab_shows_its_own(desk: Studio) -> None:
+    page = desk.page
+    before = desk.pictures()
+    desk.generate(prompt="send me on", steps=2, width=160, height=128)
+    desk.wait_pictures(before + 1)
+    expect(desk.infotext).to_contain_text("send me on", timeout=PATIENCE)
+    desk.send_to("img2img")
+    studio = Studio(page, desk.url, "img2img")
     studio.shows(prompt="send me on", width=160, height=128, steps=2)
     in_painter(studio, "img2img")
     mine = studio.pictures()
@@ -277,41 +284,41 @@ def test_a_result_is_sent_to_img2img_and_each_tab_shows_its_own(stage: Studio, p
     page.keyboard.press("Control+Enter")
     studio.wait_pictures(mine + 1)
     expect(studio.infotext).to_contain_text("drawn again", timeout=PATIENCE)
-    assert stage.pictures() == before + 1
+    assert desk.pictures() == before + 1
     studio.fill(prompt="something else", denoising_strength=0.3)
     page.get_by_role("tab", name="txt2img").click()
-    expect(stage.infotext).to_contain_text("send me on")
-    stage.shows(prompt="send me on")
+    expect(desk.infotext).to_contain_text("send me on")
+    desk.shows(prompt="send me on")
     page.get_by_role("tab", name="img2img").click()
     studio.results.get_by_role("button", name="Reuse these settings").click()
     studio.shows(prompt="drawn again", denoising_strength=0.75)
 
 
-def test_the_size_button(stage: Studio, page: Page, drawn: Path) -> None:
-    studio = taken(stage.into("img2img"), drawn)
+def test_the_size_button(desk: Studio, drawn: Path) -> None:
+    page = desk.page
+    studio = taken(desk.into("img2img"), drawn)
     studio.fill(width=512, height=512)
     page.get_by_role("button", name="Size from the picture").click()
     studio.shows(width=160, height=128)
 
 
-@pytest.mark.parametrize("light", ["light", "dark"])
-def test_names_contrast_and_a_phone(stage: Studio, page: Page, drawn: Path, tmp_path: Path, light: str) -> None:
-    page.emulate_media(color_scheme=light)
-    page.set_viewport_size(PHONE)
-    studio = stage.open().into("img2img")
+@pytest.mark.screen(PHONE)
+def test_names_contrast_and_a_phone(desk: Studio, drawn: Path, tmp_path: Path) -> None:
+    page = desk.page
+    studio = desk.into("img2img")
     page.screenshot(path=tmp_path / "empty.png", full_page=True)
-    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    assert nameless_or_pale(page) == []
     taken(studio, drawn)
     into_mode(studio, "img2img")
     for title in ("Outpainting: more picture at its sides", "Batch: many files, or a folder", "Loopback: draw again from the result",
                   "SD upscale: larger, drawn again tile by tile", "More img2img options"):
         page.get_by_role("button", name=title).click()
-    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    assert nameless_or_pale(page) == []
     into_mode(studio, "Inpaint")
     for title in ("Upload a mask", "Inpainting: how the mask is used"):
         page.get_by_role("button", name=title).click()
     expect(studio.box("mask_blur")).to_be_visible()
-    assert page.evaluate(NAMELESS) == [] and page.evaluate(CONTRAST) == []
+    assert nameless_or_pale(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.screenshot(path=tmp_path / "filled.png", full_page=True)
 
@@ -323,8 +330,8 @@ def interrogate(studio: Studio) -> None:
     studio.page.locator("#img2img_interrogate").click()
 
 
-def test_without_a_captioner_the_button_says_which_folder_is_missing(stage: Studio, drawn: Path) -> None:
-    studio, toast = stage.into("img2img"), stage.page.locator(".toast", has_text="models/BLIP")
+def test_without_a_captioner_the_button_says_which_folder_is_missing(desk: Studio, drawn: Path) -> None:
+    studio, toast = desk.into("img2img"), desk.page.locator(".toast", has_text="models/BLIP")
     expect(studio.page.locator("#img2img_interrogate")).to_have_attribute("title", re.compile("models/BLIP"))
     interrogate(studio)
     expect(toast).to_be_visible()
@@ -337,12 +344,12 @@ def test_without_a_captioner_the_button_says_which_folder_is_missing(stage: Stud
 
 
 def test_the_picture_is_described_in_the_prompt_and_that_can_be_undone(
-    house: Stage, stage: Studio, drawn: Path, monkeypatch: pytest.MonkeyPatch
+    house: Stage, desk: Studio, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalog = house.backend._components.catalog
     captioner, usable = ModelFile(CAPTIONER, "blip", str(drawn.parent), "blip"), catalog.usable
     monkeypatch.setattr(catalog, "usable", lambda kind: (captioner,) if kind == CAPTIONER else usable(kind))
-    studio = taken(stage.into("img2img"), drawn, "img2img")
+    studio = taken(desk.into("img2img"), drawn, "img2img")
     studio.fill(prompt="mine")
     interrogate(studio)
     studio.shows(prompt="a plain square, 48")

@@ -23,11 +23,11 @@ def open_tab(page: Page) -> str:
     return page.evaluate("document.querySelector('#tabs [role=tab][aria-selected=true]').dataset.tabId")
 
 
-def test_the_usual_settings_fit_one_screen(stage: Studio, page: Page) -> None:
-    page.set_viewport_size(LARGE)
-    stage.open()
+@pytest.mark.screen(LARGE)
+def test_the_usual_settings_fit_one_screen(desk: Studio) -> None:
+    page = desk.page
     for name in USUAL:
-        in_sight(stage.box(name))
+        in_sight(desk.box(name))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     lines = "name => [...document.querySelectorAll(`#txt2img_${name} :is([data-testid=block-info], .slider, input[type=number])`)]" \
             ".map(one => { const { top, bottom } = one.getBoundingClientRect(); return (top + bottom) / 2; })"
@@ -36,20 +36,20 @@ def test_the_usual_settings_fit_one_screen(stage: Studio, page: Page) -> None:
         assert len(middles) == 3 and max(middles) - min(middles) < 4, f"{name} stands on one line"
 
 
-def test_the_picture_and_generate_stay_in_sight(stage: Studio, page: Page) -> None:
-    page.set_viewport_size(SMALL)
-    stage.open()
-    stage.generate(prompt="a picture", steps=2, batch_count=3)
-    stage.wait_pictures(3)
-    stage.idle()
+@pytest.mark.screen(SMALL)
+def test_the_picture_and_generate_stay_in_sight(desk: Studio) -> None:
+    page, before = desk.page, desk.pictures()
+    desk.generate(prompt="a picture", steps=2, batch_count=3)
+    desk.wait_pictures(before + 3)
+    desk.idle()
     assert page.locator("#bar").bounding_box()["height"] <= 50
-    stage.page.get_by_role("button", name="Advanced sampling options").click()
+    desk.page.get_by_role("button", name="Advanced sampling options").click()
     for down in ("0", "document.body.scrollHeight"):
         page.evaluate(f"window.scrollTo(0, {down})")
-        for place in (page.get_by_role("tab", name="History"), stage.button("generate"), stage.results.locator(".stage-picture")):
+        for place in (page.get_by_role("tab", name="History"), desk.button("generate"), desk.results.locator(".stage-picture")):
             in_sight(place)
-        in_sight(stage.tiles.first, 0.2)
-        assert stage.button("generate").bounding_box()["y"] >= page.locator("#bar").bounding_box()["height"], "nor does the bar lie over it"
+        in_sight(desk.tiles.first, 0.2)
+        assert desk.button("generate").bounding_box()["y"] >= page.locator("#bar").bounding_box()["height"], "nor does the bar lie over it"
 
 
 def test_hires_fix_is_one_row_that_opens_with_its_switch(desk: Studio) -> None:
@@ -136,33 +136,34 @@ def test_the_address_names_the_tab_and_the_picture(stage: Studio, page: Page, ho
     house.past.forget()
 
 
-def test_lists_go_down_where_there_is_room(stage: Studio, page: Page) -> None:
+def test_lists_go_down_where_there_is_room(desk: Studio) -> None:
+    page = desk.page
     page.set_viewport_size(LARGE)
-    stage.field("sampler").click()
+    desk.field("sampler").click()
     options = page.locator(".wrap > .options")
     expect(options).to_be_visible()
-    assert options.bounding_box()["y"] > stage.field("sampler").bounding_box()["y"]
+    assert options.bounding_box()["y"] > desk.field("sampler").bounding_box()["y"]
     assert options.evaluate("list => getComputedStyle(list).boxShadow !== 'none' && parseFloat(getComputedStyle(list).borderTopWidth) > 0")
 
 
-def test_a_phone_shows_what_is_drawn(stage: Studio, page: Page) -> None:
-    page.set_viewport_size(PHONE)
-    stage.open()
+@pytest.mark.screen(PHONE)
+def test_a_phone_shows_what_is_drawn(desk: Studio) -> None:
+    page, before = desk.page, desk.pictures()
     tabs = page.get_by_role("tablist")
     assert tabs.evaluate("list => list.scrollWidth > list.clientWidth && list.clientHeight < 60"), "the tabs scroll sideways"
-    stage.generate(prompt="a picture", steps=2)
-    in_sight(stage.results.locator(".stage"), 0.9)
-    stage.wait_pictures(1)
-    other = stage.into("img2img")
+    desk.generate(prompt="a picture", steps=2)
+    in_sight(desk.results.locator(".stage"), 0.9)
+    desk.wait_pictures(before + 1)
+    other = desk.into("img2img")
     expect(page.locator("#img2img_bench > .settings")).to_be_visible()
     places = [page.locator(f"#img2img_bench .{name}").bounding_box()["y"] for name in ("prompts", "tools", "source-panel", "results-column", "settings")]
     assert places == sorted(places), "the picture to start from comes before the result"
     expect(other.button("generate")).to_be_in_viewport(ratio=1)
 
 
-def test_the_open_tab_is_in_sight_on_a_phone(stage: Studio, page: Page) -> None:
-    page.set_viewport_size(PHONE)
-    stage.open()
+@pytest.mark.screen(PHONE)
+def test_the_open_tab_is_in_sight_on_a_phone(desk: Studio) -> None:
+    page = desk.page
     tabs = page.get_by_role("tab")
     for number in (*range(tabs.count()), *reversed(range(tabs.count()))):
         tabs.nth(number).evaluate("tab => tab.click()")        # as a tap does, which scrolls nothing by itself

@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from backend import LOCAL
@@ -38,8 +37,7 @@ def lay_out(house: Stage, many: int = 0) -> Path:
     return folder
 
 
-@pytest.fixture
-def panel(page: Page) -> Locator:
+def panel_of(page: Page) -> Locator:
     return page.locator("#txt2img_networks_panel")
 
 
@@ -51,7 +49,8 @@ def kinds(page: Page, name: str) -> Locator:
     return page.locator("#txt2img_networks").get_by_role("button", name=name)
 
 
-def test_texts_with_and_without_a_network(stage: Studio, page: Page) -> None:
+def test_texts_with_and_without_a_network(desk: Studio) -> None:
+    page = desk.page
     ink = {"kind": "lora", "said": "ink", "name": "ink", "alias": "ink_v3", "weight": 0.7}
     lime, words = {"kind": "embedding", "said": "lime"}, {"kind": "words", "said": "ink, brush"}
     hands, strange = {"kind": "embedding", "said": "bad-hands-5"}, {"kind": "lora", "said": "wash (v2) + [x]^$.*?{1}/-"}
@@ -74,8 +73,9 @@ def test_texts_with_and_without_a_network(stage: Studio, page: Page) -> None:
         tuple(wanted) for _, _, *wanted in cases]
 
 
-def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, page: Page, panel: Locator) -> None:
+def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, page: Page) -> None:
     lay_out(house, MANY)
+    panel = panel_of(page)
     assert not page.evaluate("performance.getEntriesByType('resource').filter(one => one.name.includes('/parts/networks/')).length")
     stage.fill(prompt="a fox")
     stage.field("prompt").focus()
@@ -120,23 +120,24 @@ def test_found_and_put_into_the_prompt_by_keyboard(stage: Studio, house: Stage, 
     expect(card(panel, "oil").get_by_text("for SDXL")).to_have_attribute("title", re.compile("the checkpoint is"))
 
 
-def test_into_the_box_used_last_out_again_and_written_about(stage: Studio, house: Stage, page: Page, panel: Locator) -> None:
+def test_into_the_box_used_last_out_again_and_written_about(desk: Studio, house: Stage) -> None:
+    page, panel, before = desk.page, panel_of(desk.page), desk.pictures()
     folder = lay_out(house)
-    stage.fill(prompt="a fox", negative_prompt="blurry")
+    desk.fill(prompt="a fox", negative_prompt="blurry")
     kinds(page, "Embeddings").click()
     expect(panel.locator(".networks-told")).to_contain_text("negative prompt")
     card(panel, "easy-negative").click()
-    stage.shows(negative_prompt="blurry, easy-negative")
+    desk.shows(negative_prompt="blurry, easy-negative")
     card(panel, "easy-negative").click()
-    stage.shows(negative_prompt="blurry")
+    desk.shows(negative_prompt="blurry")
     page.get_by_role("button", name="Undo").click()
-    stage.shows(negative_prompt="blurry, easy-negative")
-    stage.field("negative_prompt").focus()
+    desk.shows(negative_prompt="blurry, easy-negative")
+    desk.field("negative_prompt").focus()
     page.keyboard.press("Control+z")
-    expect(stage.field("negative_prompt")).not_to_have_value("blurry, easy-negative")
+    expect(desk.field("negative_prompt")).not_to_have_value("blurry, easy-negative")
 
-    stage.generate(prompt="its picture", steps=1)
-    stage.wait_pictures(1)
+    desk.generate(prompt="its picture", steps=1)
+    desk.wait_pictures(before + 1)
     kinds(page, "LoRA").click()
     card(panel, "ink").focus()
     page.keyboard.press("i")
@@ -146,13 +147,13 @@ def test_into_the_box_used_last_out_again_and_written_about(stage: Studio, house
     sheet.get_by_role("button", name="Use the picture shown as its picture").click()
     expect(sheet.locator("img")).to_be_visible()
     sheet.get_by_role("button", name="brush strokes 7").click()
-    stage.shows(prompt="its picture, brush strokes")
+    desk.shows(prompt="its picture, brush strokes")
     page.keyboard.press("Escape")
     expect(card(panel, "ink").locator("img")).to_be_visible()
     kept = json.loads((folder / "Lora" / "ink.json").read_text())
     assert (kept["preferred weight"], kept["description"], kept["sd version"]) == (0.4, "Black on white.", "SD1")
     card(panel, "ink").click()
-    expect(stage.field("prompt")).to_have_value("its picture, brush strokes <lora:ink:0.4>")
+    expect(desk.field("prompt")).to_have_value("its picture, brush strokes <lora:ink:0.4>")
 
     told(folder / "Lora" / "fresh.safetensors", SD1)
     panel.get_by_role("button", name="Look for new files").click()

@@ -26,6 +26,14 @@ RECORD = """() => { window.bodies = []; const original = window.fetch; window.fe
 PATIENT = """() => { window.hurried = window.setTimeout;
   window.setTimeout = (act, pause, ...more) => hurried(act, pause > 200 && pause < 1000 ? 1e6 : pause, ...more); }"""      # nothing is sent but at once
 
+FRESH = """() => { const part = name => document.querySelector(`.painter-${name}`), width = part('paint').width;
+  const set = (name, value) => { part(name).value = value; part(name).dispatchEvent(new Event('input', { bubbles: true })); };
+  set('size', 200 * Math.log(0.08 * width) / Math.log(1000));
+  set('colour', '#d62828');
+  set('opacity', 100);
+  if (part('soft').checked) part('soft').click();
+  document.querySelector('.painter [data-tool=brush]').click(); }"""
+
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
@@ -35,16 +43,20 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def painting(stage: Studio, picture: Path) -> Callable[..., Painting]:
+def painting(desk: Studio, picture: Path) -> Callable[..., Painting]:
     """The picture in the painter, in a mode."""
-    return lambda mode: opened(stage, picture, mode)
+    return lambda mode: opened(desk, picture, mode)
 
 
-def opened(stage: Studio, picture: Path, mode: str, size: tuple[int, int] = SIZE) -> Painting:
-    studio = stage.into("img2img")
+def opened(studio: Studio, picture: Path, mode: str, size: tuple[int, int] = SIZE) -> Painting:
+    """With the tools of somebody who has never used them."""
+    studio = studio.into("img2img")
     studio.page.get_by_label("Picture to start from").set_input_files(picture)
     studio.page.locator("#img2img_editor_mode").get_by_text(mode, exact=True).click()
-    return Painting(studio).shows(size, mode)
+    own = Painting(studio).shows(size, mode)
+    studio.page.evaluate(FRESH)
+    assert abs(own.size - 0.08 * max(size)) < 1
+    return own
 
 
 def zoomed(painting: Painting) -> None:
@@ -169,11 +181,11 @@ def test_fill_goes_up_to_the_outline_of_a_mask(painting: Callable[..., Painting]
     assert (mask[inner[1]:inner[3], inner[0]:inner[2]] == 255).all() and not mask[:15].any() and not mask[:, 140:].any()
 
 
-def test_fill_and_pipette_in_a_sketch(stage: Studio, tmp_path: Path) -> None:
+def test_fill_and_pipette_in_a_sketch(desk: Studio, tmp_path: Path) -> None:
     ground = Image.new("RGB", SIZE, (10, 200, 30))
     ground.paste((250, 240, 230), (80, 0, 160, 128))
     ground.save(tmp_path / "halves.png")
-    own = opened(stage, tmp_path / "halves.png", "Sketch")
+    own = opened(desk, tmp_path / "halves.png", "Sketch")
     own.tool("Take a colour")
     own.page.mouse.click(*own.at(20, 60))
     expect(own.page.locator(".painter-colour")).to_have_value("#0ac81e")
@@ -230,7 +242,7 @@ def test_a_failed_upload_is_told_and_made_up_for(painting: Callable[..., Paintin
 
 def test_no_job_is_sent_without_what_is_painted(painting: Callable[..., Painting], house: Stage) -> None:
     own = painting("Inpaint")
-    jobs = len(house.requests())
+    jobs, drawn = len(house.requests()), own.studio.pictures()
     own.page.evaluate(PATIENT)
     own.page.route("**/paint?*", lambda route: route.fulfill(status=507, json={"problems": [{"field": "", "message": "The disk is full."}]}))
     own.stroke((40, 40), (60, 40))
@@ -240,9 +252,10 @@ def test_no_job_is_sent_without_what_is_painted(painting: Callable[..., Painting
     assert len(house.requests()) == jobs
     own.page.unroute("**/paint?*")
     own.studio.button("generate").click()
-    own.studio.wait_pictures(1)
+    own.studio.wait_pictures(drawn + 1)
     sent = house.requests()[jobs:]
     assert len(sent) == 1 and own.pixels(sent[0].mask, "L")[40, 50] == 255
+    own.page.evaluate("window.setTimeout = hurried")
 
 
 def test_undo_at_once_is_not_undone_by_what_gradio_tells_late(painting: Callable[..., Painting]) -> None:
@@ -341,9 +354,9 @@ def test_a_pen_paints_as_thick_as_it_is_pressed(painting: Callable[..., Painting
     assert abs(thick - max(1.5, own.size * share)) <= 1
 
 
-def test_fingers(chromium: Browser, stage: Studio, picture: Path) -> None:
+def test_fingers(chromium: Browser, house: Stage, picture: Path) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)
-    own = opened(Studio(context.new_page(), stage.url).open(), picture, "Inpaint")
+    own = opened(Studio(context.new_page(), house.url).open(), picture, "Inpaint")
     sent, whole = uploads(own.page), own.scale
     own.page.locator(".painter-tools").scroll_into_view_if_needed()
     touch = context.new_cdp_session(own.page)

@@ -17,9 +17,13 @@ from tests.browser.test_extras import png
 
 COLUMNS = ["cell", "job", "state", "image", "thumb", "width", "height", "seed", "message", "scores"]
 
+NOTHING_KEPT = """async tab => { const { keepPlot } = await import('easel/parts/plot_form/form_state.js'), axis = { label: '', values: '' };
+  keepPlot(tab, { script: '', axes: [axis, axis], options: {}, text: '' }); }"""
+
 
 def unfolded(stage: Studio, script: str = "X/Y/Z plot") -> Locator:
-    """The fold of scripts with one of them chosen."""
+    """The fold of scripts with one of them chosen, and nothing else yet."""
+    stage.page.evaluate(NOTHING_KEPT, stage.tab)
     stage.box("plot_fold").locator("> button").click()
     fold = stage.box("plot").locator(".plot-fold")
     fold.get_by_label("Script").select_option(script)
@@ -117,7 +121,7 @@ def test_pictures_are_an_axis_and_the_list_of_axes_is_short(stage: Studio, page:
     sheet = page.get_by_role("dialog", name="What the axis changes")
     expect(sheet.get_by_role("heading", name="Seed")).to_be_visible()
     assert not sheet.get_by_text("ControlNet").count(), "units that are not in use have nothing to change"
-    page.keyboard.type("picture")
+    page.keyboard.type("source")
     expect(sheet.locator(".axis-type b").first).to_have_text("Source picture")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
@@ -157,8 +161,9 @@ def drawn(stage: Studio, prompt: str, *axes: tuple[str, str], script: str = "X/Y
     expect(stage.page.locator(".plot-sheet[role=grid]")).to_be_visible(timeout=PATIENCE)
 
 
-def test_the_grid_by_keyboard(stage: Studio, page: Page) -> None:
-    drawn(stage, "a fox", ("Seed", "1, 60, 120"), ("CFG Scale", "1, 2"), ("Eta", "0, 1"))
+def test_the_grid_by_keyboard(desk: Studio) -> None:
+    page = desk.page
+    drawn(desk, "a fox", ("Seed", "1, 60, 120"), ("CFG Scale", "1, 2"), ("Eta", "0, 1"))
     done(page, 12)
     cell(page, "0,0,0").focus()
     page.keyboard.press("ArrowRight")
@@ -207,8 +212,9 @@ def test_the_grid_by_keyboard(stage: Studio, page: Page) -> None:
     expect(page.locator(".plot-heat")).to_have_count(0)
 
 
-def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage: Studio, page: Page) -> None:
-    drawn(stage, "a fox", ("Prompt S/R", "fox, fail"), ("CFG Scale", "1, 2"))
+def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(desk: Studio) -> None:
+    page = desk.page
+    drawn(desk, "a fox", ("Prompt S/R", "fox, fail"), ("CFG Scale", "1, 2"))
     hole = cell(page, "1,0")
     expect(hole).to_contain_text("does not fit into memory", timeout=PATIENCE)
     expect(page.locator(".plot-state")).to_contain_text("2 failed", timeout=PATIENCE)
@@ -236,7 +242,7 @@ def test_a_hole_is_named_and_tried_again_and_a_plot_is_stopped_and_deleted(stage
 
 def drag(finger: CDPSession, grip: Locator, row: Locator, behind: bool = True) -> None:
     """A finger takes a row at its grip and lets it go on another one's upper or lower half."""
-    row.scroll_into_view_if_needed()
+    row.evaluate("row => row.scrollIntoView({ block: 'nearest' })")      # at once: a row may be drawn anew at any moment
     start, end = grip.bounding_box(), row.bounding_box()
     assert start and end
     x, y = start["x"] + start["width"] / 2, start["y"] + start["height"] / 2
@@ -310,14 +316,15 @@ def band(chart: Locator, count: int) -> tuple[list[list[str]], list[list[str]]]:
     return points[count:], points[:count]
 
 
-def test_only_cells_near_those_in_sight_are_on_the_page(past: Past, stage: Studio, page: Page) -> None:
+def test_only_cells_near_those_in_sight_are_on_the_page(past: Past, desk: Studio) -> None:
+    page = desk.page
     told = json.dumps(large(past.fill(24), 60, 40))
 
     def answer(route: Route) -> None:
         route.fulfill(body=told, content_type="application/json")
 
     page.route("**/easel/plots/large", answer)
-    page.goto(f"{stage.url}#/plots/large")
+    page.goto(f"{desk.url}#/plots/large")
     expect(cell(page, "0,0")).to_be_visible()
     room = page.locator(".plot-room")
     assert 20 < page.locator(".plot-cell").count() < 200

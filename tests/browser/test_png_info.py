@@ -27,31 +27,29 @@ def read(page: Page, file: Path) -> None:
     page.locator(".info-file").set_input_files(file)
 
 
-def test_a_picture_tells_its_settings_and_lends_them(studio: Studio, made_elsewhere: Path) -> None:
-    read(studio.page, made_elsewhere)
-    expect(studio.page.locator(".info-text")).to_have_text(TEXT)
-    expect(studio.page.locator(".info-missing")).to_contain_text("absent [0123456789]")
-    expect(studio.page.locator(".info-missing")).to_contain_text("leaves")
-    studio.page.get_by_role("button", name="Send to txt2img").click()
-    studio.shows(prompt="a green tree <lora:leaves:0.8>", negative_prompt="red", steps=9, seed=12, width=128, height=64, cfg_scale=3)
-    studio.shows(sampler="Euler a")
+def test_a_picture_tells_its_settings_and_lends_them_and_can_be_the_start_of_another(desk: Studio, made_elsewhere: Path) -> None:
+    page = desk.page
+    read(page, made_elsewhere)
+    expect(page.locator(".info-text")).to_have_text(TEXT)
+    expect(page.locator(".info-missing")).to_contain_text("absent [0123456789]")
+    expect(page.locator(".info-missing")).to_contain_text("leaves")
+    page.get_by_role("button", name="Send to txt2img").click()
+    desk.shows(prompt="a green tree <lora:leaves:0.8>", negative_prompt="red", steps=9, seed=12, width=128, height=64, cfg_scale=3)
+    desk.shows(sampler="Euler a")
+    page.get_by_role("tab", name="PNG Info").click()
+    expect(page.locator(".info-found")).to_be_visible()
+    page.locator(".info [data-info='img2img']").click()
+    page.wait_for_function("easel.tab() === 'img2img' && easel.form('img2img').values.init_image", timeout=PATIENCE)
+    assert page.evaluate("easel.form('img2img').values.steps") == 9
 
 
-def test_it_can_be_the_start_of_another(studio: Studio, made_elsewhere: Path) -> None:
-    read(studio.page, made_elsewhere)
-    expect(studio.page.locator(".info-found")).to_be_visible()
-    studio.page.locator(".info [data-info='img2img']").click()
-    studio.page.wait_for_function("easel.tab() === 'img2img' && easel.form('img2img').values.init_image", timeout=PATIENCE)
-    assert studio.page.evaluate("easel.form('img2img').values.steps") == 9
-
-
-def test_what_is_no_picture_is_said(studio: Studio, tmp_path: Path) -> None:
+def test_what_is_no_picture_is_said(desk: Studio, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.png"
     wrong.write_text("just text")
-    read(studio.page, wrong)
-    expect(studio.page.locator(".info .problem")).to_contain_text("not a picture")
+    read(desk.page, wrong)
+    expect(desk.page.locator(".info .problem")).to_contain_text("not a picture")
     plain = tmp_path / "plain.png"
     Image.new("RGB", (64, 64)).save(plain)
-    studio.page.locator(".info-file").set_input_files(plain)
-    expect(studio.page.locator(".info-none")).to_contain_text("says nothing")
-    expect(studio.page.locator(".info .problem")).to_be_hidden()
+    desk.page.locator(".info-file").set_input_files(plain)
+    expect(desk.page.locator(".info-none")).to_contain_text("says nothing")
+    expect(desk.page.locator(".info .problem")).to_be_hidden()

@@ -33,9 +33,9 @@ def typed(studio: Studio, text: str, box: str = "prompt") -> Locator:
     return field
 
 
-def test_suggestions_by_keyboard(files: None, studio: Studio) -> None:
-    studio.fill(prompt="")
-    field, page = typed(studio, "a girl, long"), studio.page
+def test_suggestions_by_keyboard(files: None, easel_desk: Studio) -> None:
+    easel_desk.fill(prompt="")
+    field, page = typed(easel_desk, "a girl, long"), easel_desk.page
     expect(suggestions(page).get_by_role("option")).to_have_text(["long hair4.4M", "long skirt90K"])
     expect(field).to_have_attribute("aria-expanded", "true")
     field.press("ArrowDown")
@@ -44,11 +44,11 @@ def test_suggestions_by_keyboard(files: None, studio: Studio) -> None:
     field.press("Enter")
     expect(field).to_have_value("a girl, long skirt, ")
     expect(suggestions(page)).to_have_count(0)
-    typed(studio, "artor")
+    typed(easel_desk, "artor")
     expect(suggestions(page)).to_contain_text("artoria")
     field.press("Tab")
     expect(field).to_have_value("a girl, long skirt, saber \\(fate\\), ")
-    typed(studio, "__col")
+    typed(easel_desk, "__col")
     expect(suggestions(page).get_by_role("option")).to_have_text("colourWildcard")
     field.press("Escape")
     expect(suggestions(page)).to_have_count(0)
@@ -63,32 +63,33 @@ ANSWERS_WAIT_FOR_LONG = """() => {
     if (String(url).endsWith("xyz")) await typed;
     return answer;
   };
+  window.hurried = fetch;
 }"""
 
 
-def test_letters_typed_while_an_answer_is_on_its_way_are_looked_up(files: None, studio: Studio) -> None:
-    page = studio.page
+def test_letters_typed_while_an_answer_is_on_its_way_are_looked_up(files: None, easel_desk: Studio) -> None:
+    page = easel_desk.page
     page.evaluate(ANSWERS_WAIT_FOR_LONG)
-    studio.fill(prompt="")
+    easel_desk.fill(prompt="")
     with page.expect_response("**/easel/complete*xyz"):
-        typed(studio, "xyz")
-    typed(studio, ", long")
+        typed(easel_desk, "xyz")
+    typed(easel_desk, ", long")
     expect(suggestions(page)).to_be_visible()
-    page.reload()
+    page.evaluate("window.fetch = hurried")
 
 
-def test_keys_are_only_taken_while_something_is_chosen(files: None, studio: Studio) -> None:
-    studio.fill(negative_prompt="")
-    field, page = typed(studio, "long", "negative_prompt"), studio.page
+def test_keys_are_only_taken_while_something_is_chosen(files: None, easel_desk: Studio) -> None:
+    easel_desk.fill(negative_prompt="")
+    field, page = typed(easel_desk, "long", "negative_prompt"), easel_desk.page
     expect(suggestions(page)).to_be_visible()
     field.press("Enter")
     expect(field).to_have_value("long\n")
     expect(suggestions(page)).to_have_count(0)
-    typed(studio, "hair_l", "negative_prompt")
+    typed(easel_desk, "hair_l", "negative_prompt")
     expect(suggestions(page)).to_be_visible()
     field.press("Control+ArrowUp")
     expect(field).to_have_value("long\n(hair_l:1.1)")
-    studio.fill(negative_prompt="")
+    easel_desk.fill(negative_prompt="")
 
 
 def test_suggestions_by_finger_on_a_phone(files: None, easel: Easel, chromium: object) -> None:
@@ -105,10 +106,10 @@ def test_suggestions_by_finger_on_a_phone(files: None, easel: Easel, chromium: o
     context.close()
 
 
-def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Studio, easel: Easel) -> None:
-    page, sheet = studio.page, studio.page.locator(".styles-sheet")
-    studio.fill(prompt="a __colour__ circle", negative_prompt="", width=64, height=64, steps=1)
-    studio.button("edit_styles").click()
+def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, easel_desk: Studio, easel: Easel) -> None:
+    page, sheet = easel_desk.page, easel_desk.page.locator(".styles-sheet")
+    easel_desk.fill(prompt="a __colour__ circle", negative_prompt="", width=64, height=64, steps=1)
+    easel_desk.button("edit_styles").click()
     expect(sheet.locator(".styles-prompt")).to_have_value("a __colour__ circle")
     sheet.locator(".styles-name").fill("Oil")
     sheet.get_by_role("button", name="Save").click()
@@ -120,18 +121,18 @@ def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Stud
     assert "a tall {prompt}" in (easel.data / "styles.csv").read_text("utf-8-sig")
     page.keyboard.press("Escape")
     for name in ("Tall", "Oil"):
-        studio.field("styles").click()
+        easel_desk.field("styles").click()
         page.get_by_role("option", name=name, exact=True).click()
     page.wait_for_function("easel.form('txt2img').values.styles.join() === 'Tall,Oil'")
-    before = studio.pictures()
-    studio.generate()
-    studio.wait_pictures(before + 1)
-    expect(studio.infotext).to_contain_text("circle, oil")
-    expect(studio.infotext).to_contain_text('Template: "a tall a __colour__ circle, oil"')
-    studio.button("apply_styles").click()
-    studio.shows(prompt="a tall a __colour__ circle, oil", negative_prompt="photo")
+    before = easel_desk.pictures()
+    easel_desk.generate()
+    easel_desk.wait_pictures(before + 1)
+    expect(easel_desk.infotext).to_contain_text("circle, oil")
+    expect(easel_desk.infotext).to_contain_text('Template: "a tall a __colour__ circle, oil"')
+    easel_desk.button("apply_styles").click()
+    easel_desk.shows(prompt="a tall a __colour__ circle, oil", negative_prompt="photo")
     assert page.evaluate("easel.form('txt2img').values.styles") == []
-    into = studio.into("img2img")
+    into = easel_desk.into("img2img")
     into.field("styles").click()
     expect(page.get_by_role("option", name="Tall")).to_be_visible()     # it was not open yet when the style was saved
     page.keyboard.press("Escape")
@@ -147,20 +148,20 @@ def test_a_style_is_made_chosen_drawn_with_and_deleted(files: None, studio: Stud
     expect(sheet.get_by_role("alert")).to_contain_text("needs a first line")
 
 
-def test_what_was_used_comes_back(files: None, studio: Studio) -> None:
-    page = studio.page
+def test_what_was_used_comes_back(files: None, easel_desk: Studio) -> None:
+    page = easel_desk.page
     for prompt in ("a heart striped like a zebra", "a brown boat"):
         page.evaluate("""prompt => easel.ask('/sdapi/v1/txt2img', {method: 'POST', headers: {'Content-Type': 'application/json'},
             body: JSON.stringify({prompt, negative_prompt: 'fog', steps: 1, width: 64, height: 64, send_images: false})})""", prompt)
-    studio.button("used").click()
+    easel_desk.button("used").click()
     rows = page.locator(".used-list button")
     expect(rows.first).to_contain_text("a brown boat")
     page.locator(".used-search").fill("ZEBRA")
     expect(rows).to_have_count(1)
     rows.first.click()
-    studio.shows(prompt="a heart striped like a zebra", negative_prompt="fog")
+    easel_desk.shows(prompt="a heart striped like a zebra", negative_prompt="fog")
 
 
-def test_an_unknown_wildcard_is_said_at_the_prompt(files: None, studio: Studio) -> None:
-    studio.generate(prompt="a __shape__")
-    expect(studio.box("prompt").get_by_role("alert")).to_contain_text("__shape__")
+def test_an_unknown_wildcard_is_said_at_the_prompt(files: None, easel_desk: Studio) -> None:
+    easel_desk.generate(prompt="a __shape__")
+    expect(easel_desk.box("prompt").get_by_role("alert")).to_contain_text("__shape__")

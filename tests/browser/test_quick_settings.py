@@ -22,15 +22,13 @@ def to_edge(page: Page, name: str) -> float:
 
 
 def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page: Page) -> None:
-    page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
-    page.reload()
-    stage.settled().into("Settings")
+    stage.into("Settings")
     field = page.locator("#settings_pins input").first
     field.focus()
     page.evaluate("easel.post('/easel/styles', { name: 'pinned ink', prompt: 'ink', negative_prompt: '', was: '' })")
     for words in ("Sampling steps", "Image format", "Hires. fix"):
         page.keyboard.type(words)
-        expect(page.locator("[role=listbox] > [role=option][data-index]").first).to_have_attribute("aria-label", re.compile(words, re.I))
+        expect(stage.offered.first).to_have_attribute("aria-label", re.compile(words, re.I))
         page.keyboard.press("Enter")
     page.wait_for_function("async () => (await easel.ask('/easel/preferences')).pins?.length === 3", timeout=PATIENCE)
     pinned(page, image_format="png")
@@ -67,8 +65,8 @@ def test_fields_are_pinned_by_keyboard_and_one_with_the_form(stage: Studio, page
     page.evaluate("easel.post('/easel/preferences', { pins: null, image_format: null })")
 
 
-def test_settings_are_searched(stage: Studio, page: Page) -> None:
-    stage.into("Settings")
+def test_settings_are_searched(desk: Studio) -> None:
+    page = desk.into("Settings").page
     search, panels = page.get_by_role("searchbox", name="Search in the settings"), page.locator("#settings .setting-sheet")
     expect(page.locator("#settings_image_format")).to_be_visible()
     search.fill("image format")

@@ -14,8 +14,8 @@ from tests.browser.studio import PATIENCE, Studio
 WATCH = """() => {
   const stage = document.querySelector("#txt2img_results .stage"), image = stage.querySelector("img");
   window.seen = { shown: [], tops: new Set() };
-  new MutationObserver(() => seen.shown.push(image.getAttribute("src"))).observe(image, { attributeFilter: ["src"] });
-  const look = () => { seen.tops.add(stage.offsetTop - stage.closest(".results").offsetTop); requestAnimationFrame(look); };
+  new MutationObserver(() => window.seen?.shown.push(image.getAttribute("src"))).observe(image, { attributeFilter: ["src"] });
+  const look = () => { if (!window.seen) return; seen.tops.add(stage.offsetTop - stage.closest(".results").offsetTop); requestAnimationFrame(look); };
   look();
 }"""
 TWO = """() => {
@@ -31,81 +31,81 @@ TWO = """() => {
 }"""
 
 
-def drawn(stage: Studio, count: int) -> Page:
-    before = stage.pictures()
-    stage.generate(prompt="a lighthouse", steps=2, batch_count=count, seed=11)
-    stage.wait_pictures(before + count)
-    stage.idle()
-    return stage.page
+def drawn(desk: Studio, count: int) -> Page:
+    before = desk.pictures()
+    desk.generate(prompt="a lighthouse", steps=2, batch_count=count, seed=11)
+    desk.wait_pictures(before + count)
+    desk.idle()
+    return desk.page
 
 
-def action(stage: Studio, name: str) -> Locator:
-    return stage.results.locator(".picture-tools").get_by_role("button", name=name)
+def action(desk: Studio, name: str) -> Locator:
+    return desk.results.locator(".picture-tools").get_by_role("button", name=name)
 
 
-def newest_on_stage(stage: Studio) -> str:
+def newest_on_stage(desk: Studio) -> str:
     """Its address, once it has taken the place of its preview: it is decoded first."""
-    newest = stage.page.evaluate("easel.results('txt2img').list()[0].url")
-    expect(stage.results.locator(".stage-picture img")).to_have_attribute("src", newest)
+    newest = desk.page.evaluate("easel.results('txt2img').list()[0].url")
+    expect(desk.results.locator(".stage-picture img")).to_have_attribute("src", newest)
     return newest
 
 
-def test_the_picture_neither_flashes_nor_jumps(stage: Studio) -> None:
-    page = drawn(stage, 1)
-    former = newest_on_stage(stage)
+def test_the_picture_neither_flashes_nor_jumps(desk: Studio) -> None:
+    page = drawn(desk, 1)
+    had, former = desk.pictures(), newest_on_stage(desk)
     page.evaluate(WATCH)
-    stage.generate(prompt="the next", steps=8, batch_count=2, seed=12)
-    stage.wait_pictures(3)
-    stage.idle()
-    newest_on_stage(stage)
-    shown, tops = page.evaluate("[seen.shown, [...seen.tops]]")
+    desk.generate(prompt="the next", steps=8, batch_count=2, seed=12)
+    desk.wait_pictures(had + 2)
+    desk.idle()
+    newest_on_stage(desk)
+    shown, tops = page.evaluate("() => { const { shown, tops } = seen; window.seen = null; return [shown, [...tops]]; }")
     assert any("/easel/preview/" in url for url in shown) and former not in shown
     assert len(tops) == 1
 
 
-def test_of_two_running_jobs_one_is_told_and_the_other_counted(stage: Studio) -> None:
-    told = stage.page.evaluate(TWO)
+def test_of_two_running_jobs_one_is_told_and_the_other_counted(desk: Studio) -> None:
+    told = desk.page.evaluate(TWO)
     assert [text.split(",")[0] for text, _ in told] == ["Picture 1 of 4"] * 2 + ["Picture 2 of 4"] * 2
     assert all("1 more job is being drawn" in text and "Starting" not in text for text, _ in told)
     assert all("Drawing 2 jobs" in worker for _, worker in told)
 
 
-def test_what_can_be_done_with_a_picture(stage: Studio, house: Stage) -> None:
-    page = drawn(stage, 3)
-    had, first = stage.pictures(), page.evaluate("easel.results('txt2img').shown().id")
-    expect(stage.results.locator(".picture-facts")).to_contain_text("3 pictures in")
-    action(stage, "Star").click()
-    expect(action(stage, "Star")).to_have_attribute("aria-pressed", "true")
+def test_what_can_be_done_with_a_picture(desk: Studio, house: Stage) -> None:
+    page = drawn(desk, 3)
+    had, first = desk.pictures(), page.evaluate("easel.results('txt2img').shown().id")
+    expect(desk.results.locator(".picture-facts")).to_contain_text("3 pictures in")
+    action(desk, "Star").click()
+    expect(action(desk, "Star")).to_have_attribute("aria-pressed", "true")
     page.wait_for_function("document.querySelector('#say').textContent === 'Starred.'")
     assert first in house.past.ids(starred=True)
-    action(stage, "Delete").click()
+    action(desk, "Delete").click()
     page.wait_for_function("had => easel.results('txt2img').list().length === had - 1", arg=had)
     assert first in house.past.ids(binned=True)
     page.keyboard.press("Control+z")
     page.wait_for_function("first => easel.results('txt2img').list()[0].id === first", arg=first)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    action(stage, "Copy the picture").click()
+    action(desk, "Copy the picture").click()
     page.wait_for_function("document.querySelector('#say').textContent === 'Picture copied.'")
     assert page.evaluate("navigator.clipboard.read().then(items => items[0].types)") == ["image/png"]
     page.locator(".tile[tabindex='0']").focus()
     page.keyboard.press("g")
-    cells = stage.results.locator(".stage-grid .cell")
+    cells = desk.results.locator(".stage-grid .cell")
     expect(cells).to_have_count(3)
     cells.nth(1).click()
     expect(cells).to_have_count(0)
-    expect(stage.results.locator(".stage-picture")).to_be_focused()
+    expect(desk.results.locator(".stage-picture")).to_be_focused()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("easel.results('txt2img').list().map(one => one.index).indexOf(easel.results('txt2img').shown().index)") == 2
-    action(stage, "Send to …").focus()
+    action(desk, "Send to …").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Send to inpaint")).to_be_focused()
     page.keyboard.press("Escape")
-    expect(action(stage, "Send to …")).to_be_focused()
+    expect(action(desk, "Send to …")).to_be_focused()
 
 
-def test_full_screen(stage: Studio, house: Stage) -> None:
-    page = drawn(stage, 3)
+def test_full_screen(desk: Studio, house: Stage) -> None:
+    page = drawn(desk, 3)
     box = page.locator(".lightbox")
 
     def seen(picture: str) -> Locator:
@@ -139,7 +139,7 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     page.keyboard.press("Delete")
     seen(ids[2])
     assert ids[1] in house.past.ids(binned=True, starred=True)
-    page.get_by_role("button", name="Undo").click()
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
     seen(ids[1])
     for _ in range(20):
         page.keyboard.press("Tab")
@@ -157,15 +157,15 @@ def test_full_screen(stage: Studio, house: Stage) -> None:
     assert page.evaluate("scrollY") == place
     expect(page.locator(f".strip [data-id='{ids[1]}']")).to_be_focused()
     assert page.evaluate("location.hash") == "#/txt2img"
-    page.goto(f"{stage.url}#/txt2img/{ids[2]}")
+    page.goto(f"{desk.url}#/txt2img/{ids[2]}")
     page.reload()
     seen(ids[2])
     page.evaluate("history.replaceState(null, '', '#/txt2img'); dispatchEvent(new PopStateEvent('popstate'))")
     expect(box).to_be_hidden(timeout=PATIENCE)
 
 
-def test_before_and_after(stage: Studio) -> None:
-    page, tab = stage.page, stage.into("extras")
+def test_before_and_after(desk: Studio) -> None:
+    page, tab = desk.page, desk.into("extras")
     out = io.BytesIO()
     Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(out, "PNG")
     page.locator(".extras-file").set_input_files({"name": "one.png", "mimeType": "image/png", "buffer": out.getvalue()})
@@ -188,32 +188,30 @@ def test_before_and_after(stage: Studio) -> None:
     expect(slider).to_be_hidden()
 
 
-def test_an_interrupted_picture_is_shown_with_its_note(stage: Studio) -> None:
-    page, before = stage.page, stage.pictures()
-    stage.generate(prompt="half of it", steps=80)
-    stage.steps_done(4)
+def test_an_interrupted_picture_is_shown_with_its_note(desk: Studio) -> None:
+    page, before = desk.page, desk.pictures()
+    desk.generate(prompt="half of it", steps=80)
+    desk.steps_done(4)
     page.keyboard.press("Escape")
-    stage.wait_pictures(before + 1)
-    expect(stage.results.locator(".picture-facts")).to_contain_text(re.compile(r"Interrupted at step \d+ of 80"))
-    expect(stage.results.locator(".stage-picture img")).to_have_attribute("src", re.compile(r"/easel/image/\w+\?unfinished"))
+    desk.wait_pictures(before + 1)
+    expect(desk.results.locator(".picture-facts")).to_contain_text(re.compile(r"Interrupted at step \d+ of 80"))
+    expect(desk.results.locator(".stage-picture img")).to_have_attribute("src", re.compile(r"/easel/image/\w+\?unfinished"))
 
 
-def test_the_picture_its_deeds_and_the_strip_fit_a_small_screen(stage: Studio) -> None:
-    page = drawn(stage, 2)
+def test_the_picture_its_deeds_and_the_strip_fit_a_small_screen(desk: Studio) -> None:
+    page = drawn(desk, 2)
     for width, height in ((1280, 720), (1440, 900)):
         page.set_viewport_size({"width": width, "height": height})
         for part in (".stage-picture", ".picture-tools", ".strip"):
-            expect(stage.results.locator(part)).to_be_in_viewport(ratio=1 if part != ".strip" else 0.1)
+            expect(desk.results.locator(part)).to_be_in_viewport(ratio=1 if part != ".strip" else 0.1)
         sizes = page.evaluate("[...document.querySelectorAll('#txt2img_results :is(button, a, .tile)')].filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect()).map(one => Math.min(one.width, one.height))")
         assert min(sizes) >= 24
 
 
-def test_a_way_into_another_tab_takes_the_focus_along(stage: Studio) -> None:
-    stage.ready()
-    stage.generate(prompt="a fox")
-    stage.wait_pictures(1)
-    stage.results.get_by_role("button", name="Send to …").focus()
-    stage.page.keyboard.press("Enter")
-    stage.page.keyboard.press("Enter")
-    expect(stage.page.get_by_role("tab", name="img2img")).to_be_focused()
-    assert stage.page.url.endswith("#/img2img")
+def test_a_way_into_another_tab_takes_the_focus_along(desk: Studio) -> None:
+    drawn(desk, 1)
+    desk.results.get_by_role("button", name="Send to …").focus()
+    desk.page.keyboard.press("Enter")
+    desk.page.keyboard.press("Enter")
+    expect(desk.page.get_by_role("tab", name="img2img")).to_be_focused()
+    assert desk.page.url.endswith("#/img2img")

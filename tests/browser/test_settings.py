@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import DESKTOP, Easel
 from tests.browser.studio import PATIENCE, Studio
@@ -22,11 +22,9 @@ def desk(studio: Studio) -> Iterator[Studio]:
 
 
 @pytest.fixture
-def german(chromium: Browser, easel: Easel) -> Iterator[Page]:
+def german(chromium: Browser, easel: Easel) -> Iterator[Studio]:
     context = chromium.new_context(viewport=DESKTOP, locale="de-DE")
-    page = context.new_page()
-    Studio(page, easel.url).open()
-    yield page
+    yield Studio(context.new_page(), easel.url).open()
     context.close()
 
 
@@ -72,13 +70,16 @@ def test_a_wrong_pattern_is_told_at_its_field_and_the_rest_is_saved(desk: Studio
     desk.fill(name_pattern="[seed]")
     saved(desk)
     expect(desk.box("name_pattern").locator(".problem")).to_have_count(0)
+    guides = {"guides.mine": [{"weight": 0.5}]}
+    desk.page.evaluate("async guides => easel.post('/easel/preferences', guides)", guides)
     desk.page.reload()
     again = opened(replace(desk, tab="txt2img").settled())
     again.shows(name_pattern="[seed]", image_quality=80)
     again.page.locator("#settings_reset").click()
     again.page.get_by_role("dialog").get_by_role("button", name="Reset everything here").click()
     again.shows(name_pattern="[time]-[job]-[number]-[seed]", image_quality=95)
-    assert kept(again) == {}
+    assert kept(again) == guides, "sets of guides are no settings"
+    again.page.evaluate("async () => easel.post('/easel/preferences', { 'guides.mine': null })")
 
 
 def test_the_light_is_there_before_the_page_is(desk: Studio) -> None:
@@ -97,17 +98,27 @@ def test_the_light_is_there_before_the_page_is(desk: Studio) -> None:
     other.context.close()
 
 
-def test_the_page_speaks_the_browsers_language_and_leaves_what_people_write(german: Page) -> None:
-    page = german
+def test_the_page_speaks_the_browsers_language_and_leaves_what_people_write(german: Studio) -> None:
+    page = german.page
     expect(page.get_by_role("tab", name="Einstellungen")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "de")
     expect(page.locator("#txt2img_generate")).to_have_text("Erzeugen")
     box = page.locator("#txt2img_prompt textarea")
     box.fill("Settings")
     assert box.input_value() == "Settings" and page.evaluate("easel.form('txt2img').values.sampler") == "DPM++ 2M"
+    for fold in ("face_swap", "detailers"):
+        page.locator(f"#txt2img_{fold}_fold").get_by_role("button").first.click()
+    expect(page.locator("#txt2img_face_swap_model [data-words]")).to_have_attribute("data-words", "Keine")
+    page.locator("#txt2img_face_swap_model input").click()
+    expect(german.offered).to_have_text("✓ Keine")
+    page.keyboard.press("Escape")
+    acting = "name => getComputedStyle(document.querySelector(name), '::after').content"
+    page.evaluate("document.querySelector('#txt2img_detailers_fold').classList.add('acting')")
+    assert page.evaluate(acting, "#txt2img_detailers_fold > button > span") == '" · an"'
     page.locator("#tab_settings-button").click()
     page.locator("#settings_language").get_by_text("English").click()
     expect(page.locator("#txt2img_generate")).to_have_text("Generate")
+    assert page.evaluate(acting, "#txt2img_detailers_fold > button > span") == '" · on"'
     expect(page.get_by_role("tab", name="Settings")).to_be_visible()
     expect(page.locator("#settings_state")).to_have_text("Saved", timeout=PATIENCE)
     page.evaluate(RESET)

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from backend import Backend, Settings
@@ -16,22 +15,21 @@ from tests.browser.conftest import Browsers, Stage, free_port
 from tests.browser.house import TwoCheckpoints, application, served
 from tests.browser.studio import PATIENCE, Studio
 
-PAGES = 8       # a browser opens six connections to one server
+PAGES = 7       # a browser opens six connections to one server
 FAILED: dict[str, Any] = {"type": "status", "workers": [{"state": "failed"}], "notices": ["The worker does not start."]}
 
 
-def test_eight_pages_share_one_stream_that_outlives_the_first(house: Stage, chromium: Browser) -> None:
-    context = chromium.new_context()
-    pages = [Studio(context.new_page(), house.url).open() for _ in range(PAGES)]
-    assert house.streams() == 1
-    pages[0].page.close()
-    pages[1].generate(prompt="for all to see", steps=3)
-    for studio in pages[1:]:
-        studio.wait_pictures(1)
-    pages[2].page.reload()
-    pages[2].settled()
-    assert house.streams() == 1
-    context.close()
+def test_seven_pages_share_one_stream_that_outlives_the_first(house: Stage, chromium: Browser) -> None:
+    with chromium.new_context() as context:
+        pages = [Studio(context.new_page(), house.url).open() for _ in range(PAGES)]
+        assert house.streams() == 1
+        pages[0].page.close()
+        pages[1].generate(prompt="for all to see", steps=3)
+        for studio in pages[1:]:
+            studio.wait_pictures(1)
+        pages[2].page.reload()
+        pages[2].settled()
+        assert house.streams() == 1
 
 
 def test_without_a_shared_worker_a_page_has_its_own_stream(house: Stage, page: Page) -> None:
@@ -63,18 +61,18 @@ def test_the_page_loads_each_file_once_and_keeps_it(stage: Studio) -> None:
         ["easel", "easelLanguages", "easelLook", "easelPreferences"]      # the first is these tests' own
 
 
-def test_a_failed_worker_can_be_asked_again(stage: Studio) -> None:
-    stage.page.evaluate("status => easel.tell('live', status)", FAILED)
-    button = stage.page.locator("#notices").get_by_role("button", name="Try again")
-    with stage.page.expect_response("**/easel/workers/restart") as answer:
+def test_a_failed_worker_can_be_asked_again(desk: Studio) -> None:
+    desk.page.evaluate("status => easel.tell('live', status)", FAILED)
+    button = desk.page.locator("#notices").get_by_role("button", name="Try again")
+    with desk.page.expect_response("**/easel/workers/restart") as answer:
         button.click()
     assert answer.value.status == 200
-    stage.page.evaluate("status => easel.tell('live', { ...status, workers: [{ state: 'ready' }], notices: [] })", FAILED)
+    desk.page.evaluate("status => easel.tell('live', { ...status, workers: [{ state: 'ready' }], notices: [] })", FAILED)
     expect(button).to_have_count(0)
 
 
-def test_a_line_that_was_read_gives_its_room_back(stage: Studio) -> None:
-    page, lines = stage.page, stage.page.locator("#notices .notice")
+def test_a_line_that_was_read_gives_its_room_back(desk: Studio) -> None:
+    page, lines = desk.page, desk.page.locator("#notices .notice")
     tell = "notices => easel.tell('live', { type: 'status', workers: [], notices })"
     page.evaluate(tell, ["One is switched off.", "Two is left out."])
     expect(lines).to_have_count(2)
@@ -93,16 +91,20 @@ def test_with_logins_the_page_works_as_without(chromium: Browser, tmp_path: Path
     backend = Backend(settings, catalog=TwoCheckpoints(tmp_path), worker=drawing_worker.__name__)  # type: ignore[arg-type]
     context = chromium.new_context()
     page = context.new_page()
-    with served(application(backend), port := free_port()):
-        page.goto(f"http://127.0.0.1:{port}/")
+    with served(application(backend), free_port()) as url:
+        page.goto(url)
         page.get_by_label("Name").fill("ann")
         page.get_by_label("Password").fill(settings.users["ann"])
         page.get_by_role("button", name="Log in").click()
-        studio = Studio(page, f"http://127.0.0.1:{port}/").open()
+        studio = Studio(page, url).open()
         studio.generate(prompt="for ann", steps=2)
         page.wait_for_function("easel.results('txt2img').list().length >= 1", timeout=PATIENCE)
         context.close()
     backend.close()
+
+
+def test_the_public_face_is_a_module(desk: Studio) -> None:
+    assert desk.page.evaluate("import('easel').then(face => face.form('txt2img').values.steps)") == 20
 
 
 def test_a_dead_browser_is_replaced(browsers: Browsers) -> None:
@@ -118,8 +120,3 @@ def test_a_dead_browser_is_replaced(browsers: Browsers) -> None:
     other = browsers.living()
     assert other is not browser and other.is_connected()
     other.new_page().close()
-
-
-@pytest.mark.parametrize("script", ["import('easel').then(face => face.form('txt2img').values.steps)"])
-def test_the_public_face_is_a_module(stage: Studio, script: str) -> None:
-    assert stage.page.evaluate(script) == 20

@@ -21,23 +21,24 @@ def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def test_a_failed_job_says_why_and_can_be_tried_again(stage: Studio, house: Stage) -> None:
-    stage.generate(prompt="fail at once", steps=2)
-    row = stage.rows.filter(has_text="fail at once").first
+def test_a_failed_job_says_why_and_can_be_tried_again(desk: Studio, house: Stage) -> None:
+    desk.generate(prompt="fail at once", steps=2)
+    row = desk.rows.filter(has_text="fail at once").first
     expect(row).to_contain_text("does not fit into memory", timeout=PATIENCE)
-    expect(stage.box("width")).to_have_class(re.compile("wrong"))
+    expect(desk.box("width")).to_have_class(re.compile("wrong"))
     door = house.backend.as_(LOCAL)
     first = door.jobs(limit=1)[0]
     row.get_by_role("button", name=re.compile("Retry")).click()
     eventually(lambda: (again := door.job(first.id)).state == "failed" and again.ended > first.ended)
     expect(row).to_contain_text("Failed", timeout=PATIENCE)
     row.get_by_role("button", name=re.compile("Dismiss")).click()
-    expect(stage.rows.filter(has_text="fail at once")).to_have_count(0)
+    expect(desk.rows.filter(has_text="fail at once")).to_have_count(0)
 
 
-def test_one_picture_as_a_thumbnail_is_a_strip(stage: Studio) -> None:
-    stage.generate(prompt="dots", steps=2, batch_count=2)
-    expect(stage.tiles.first).to_be_visible(timeout=PATIENCE)
+def test_one_picture_as_a_thumbnail_is_a_strip(desk: Studio) -> None:
+    before = desk.tiles.count()
+    desk.generate(prompt="dots", steps=2, batch_count=2)
+    expect(desk.tiles.nth(before)).to_be_visible(timeout=PATIENCE)
 
 
 def test_a_restarted_server_is_found_again(easel: Easel, studio: Studio) -> None:

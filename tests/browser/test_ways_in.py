@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import JSHandle, Page, expect
+from playwright.sync_api import Browser, JSHandle, Page, expect
 
 from tests.browser.conftest import Stage
 from tests.browser.studio import PATIENCE, Studio
@@ -36,8 +36,9 @@ def taken(studio: Studio, size: str) -> str:
     return kept(studio, "init_image")
 
 
-def test_pictures_are_dropped_and_pasted(stage: Studio, page: Page, tmp_path: Path) -> None:
-    studio = stage.into("img2img")
+def test_pictures_are_dropped_and_pasted(desk: Studio, tmp_path: Path) -> None:
+    page = desk.page
+    studio = desk.into("img2img")
     first, second = saved(tmp_path, "a.png").read_bytes(), saved(tmp_path, "b.png", (64, 96)).read_bytes()
     box = page.locator("#img2img_init_image")
     box.dispatch_event("dragover", {"dataTransfer": transfer(page, "a.png", first)})
@@ -91,8 +92,9 @@ def test_a_batch_keeps_the_files_names(stage: Studio, page: Page, tmp_path: Path
     expect(zipped).to_be_visible(timeout=PATIENCE)
 
 
-def test_a_batch_is_stopped_and_wrong_settings_end_it(stage: Studio, page: Page, tmp_path: Path, house: Stage) -> None:
-    studio = stage.into("img2img")
+def test_a_batch_is_stopped_and_wrong_settings_end_it(desk: Studio, tmp_path: Path, house: Stage) -> None:
+    page = desk.page
+    studio = desk.into("img2img")
     files = [saved(tmp_path, f"{number}.png", (64, 64)) for number in range(4)]
     page.get_by_role("button", name="Batch: many files").click()
     page.locator(".batch-files").first.set_input_files(files)
@@ -107,34 +109,36 @@ def test_a_batch_is_stopped_and_wrong_settings_end_it(stage: Studio, page: Page,
     expect(page.get_by_role("button", name="Stop the batch")).to_be_hidden(timeout=PATIENCE)
 
 
-def test_hires_fix_on_a_finished_picture(stage: Studio) -> None:
-    before = stage.pictures()
-    stage.page.get_by_role("button", name="Hires. fix: the second pass").click()
-    stage.generate(prompt="larger, please", steps=2, width=128, height=64, hr_scale=1.5)
-    stage.wait_pictures(before + 1)
-    button = stage.results.get_by_role("button", name="Upscale with hires. fix")
+def test_hires_fix_on_a_finished_picture(desk: Studio) -> None:
+    before = desk.pictures()
+    desk.page.get_by_role("button", name="Hires. fix: the second pass").click()
+    desk.generate(prompt="larger, please", steps=2, width=128, height=64, hr_scale=1.5)
+    desk.wait_pictures(before + 1)
+    button = desk.results.get_by_role("button", name="Upscale with hires. fix")
     button.click()
-    stage.wait_pictures(before + 2)
-    again, first = stage.page.evaluate(REQUESTS, "txt2img")[:2]
+    desk.wait_pictures(before + 2)
+    again, first = desk.page.evaluate(REQUESTS, "txt2img")[:2]
     assert again["enable_hr"] and not first["enable_hr"] and again["hr_scale"] == 1.5
     same = ("prompt", "seed", "variation_seed", "width", "height", "steps", "sampler", "cfg_scale")
     assert [again[name] for name in same] == [first[name] for name in same]
     expect(button).to_be_disabled(timeout=PATIENCE)
 
 
-def test_a_result_is_sent_to_inpaint(stage: Studio, page: Page) -> None:
-    before = stage.pictures()
-    stage.generate(prompt="mend me", steps=2, width=160, height=128)
-    stage.wait_pictures(before + 1)
-    stage.send_to("inpaint")
-    studio = Studio(page, stage.url, "img2img")
+def test_a_result_is_sent_to_inpaint(desk: Studio) -> None:
+    page = desk.page
+    before = desk.pictures()
+    desk.generate(prompt="mend me", steps=2, width=160, height=128)
+    desk.wait_pictures(before + 1)
+    desk.send_to("inpaint")
+    studio = Studio(page, desk.url, "img2img")
     studio.shows(prompt="mend me", width=160, height=128)
     expect(studio.box("init_image")).to_have_attribute("data-mode", "Inpaint", timeout=PATIENCE)
     expect(studio.box("mask_blur")).to_be_visible(timeout=PATIENCE)
 
 
-def test_sizes_in_words_and_by_a_factor(stage: Studio, page: Page, tmp_path: Path) -> None:
-    studio = stage.into("img2img")
+def test_sizes_in_words_and_by_a_factor(desk: Studio, tmp_path: Path) -> None:
+    page = desk.page
+    studio = desk.into("img2img")
     page.get_by_label("Picture to start from").set_input_files(saved(tmp_path, "a.png"))
     taken(studio, "160 × 128")
     page.get_by_role("button", name="Outpainting").click()
@@ -149,9 +153,9 @@ def test_sizes_in_words_and_by_a_factor(stage: Studio, page: Page, tmp_path: Pat
 
 
 @pytest.mark.parametrize("language", ["de"])
-def test_the_editor_works_in_another_language(stage: Studio, page: Page, tmp_path: Path, language: str) -> None:
-    context = page.context.browser.new_context(locale=language)  # type: ignore[union-attr]
-    studio = Studio(context.new_page(), stage.url).open().into("img2img")
+def test_the_editor_works_in_another_language(house: Stage, chromium: Browser, tmp_path: Path, language: str) -> None:
+    context = chromium.new_context(locale=language)
+    studio = Studio(context.new_page(), house.url).open().into("img2img")
     studio.page.locator("#img2img_init_image .drop-file").set_input_files(saved(tmp_path, "a.png"))
     into_mode(studio, "Inpaint")
     in_painter(studio)

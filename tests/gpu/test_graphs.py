@@ -15,15 +15,15 @@ from backend.messages import Picture
 from backend.prompt.network_terms import Applied
 from backend.request.request import Request
 from backend.settings import HOME
-from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import read_network
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.guidance.network_call import NetworkCall
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
+from backend.worker.models.graph_capture import GRAPHS, CudaGraph
+from backend.worker.models.graph_replay import SEEN, Recordings
 from backend.worker.models.memory import Memory
-from backend.worker.models.network_graph import GRAPHS, CudaGraph
-from backend.worker.models.recordings import SEEN, Recordings
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from tests.tiny.networks import attention, lora, save, tensors
 from tests.tiny.test_engine import Studio, neighbours

@@ -15,9 +15,9 @@ from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, guided
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
+from backend.worker.models.graph_replay import SEEN
 from backend.worker.models.memory import Memory
-from backend.worker.models.recordings import SEEN
+from backend.worker.models.model_base import Model
 
 pytestmark = [
     pytest.mark.gpu,

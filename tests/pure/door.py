@@ -21,7 +21,7 @@ from backend.catalog.captioners import MISSING
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import CAPTIONER, TAGGER, ModelFile
 from backend.catalog.network_cards import NetworkCards
-from backend.dispatch.measures import Measures
+from backend.dispatch.metrics import Measures
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.facade.extensions import Extensions
 from backend.prompt_library.library import PromptLibrary
@@ -32,8 +32,9 @@ from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
 from backend.store.audit_log import AuditLog
 from backend.store.database import Database
+from backend.store.face_folders import pictures_in
 from backend.store.invitations import Invitations
-from backend.store.painted_layers import Layer, PaintedLayers
+from backend.store.painted_layers import PaintedLayer, PaintedLayers
 from backend.store.password_links import PasswordLinks
 from backend.store.sessions import Sessions
 from backend.store.tables import UserRow
@@ -108,6 +109,7 @@ class Bound:
         self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
                                        boards_with=lambda image: [])
         self.guides = SimpleNamespace(preview=self._preview, points=self._points)
+        self.faces = SimpleNamespace(in_folder=lambda named: pictures_in(named, ()))
         self.descriptions = SimpleNamespace(missing=lambda: MISSING[CAPTIONER], caption=partial(self._nothing, CAPTIONER), tags=partial(self._nothing, TAGGER))
 
     def _nothing(self, kind: str, *_: Any, **__: Any) -> None:
@@ -301,7 +303,7 @@ class Door:
     def example_name(self, values: Mapping[str, Any], owner: str) -> str:
         return preferences.example(preferences.changed(self.preferences(owner), values), owner)
 
-    def paint(self, data: bytes, layer: Layer, owner: str = "local") -> str:
+    def paint(self, data: bytes, layer: PaintedLayer, owner: str = "local") -> str:
         return PaintedLayers(self.uploads).keep(data, layer, owner)
 
     def sketch(self, picture: str, painted: str, owner: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from backend import Live, Worker
 from backend.http import create_app
 from backend.http.a1111.calls import MAX_TASK
 from backend.http.a1111.progress import Standing
-from backend.http.openapi_answers import ANSWERS
+from backend.http.openapi_a1111_answers import ANSWERS
 from backend.messages import MemoryUse
 from backend.request.request import Request
 from backend.settings import Settings

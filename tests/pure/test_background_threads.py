@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
-import queue
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -106,25 +104,3 @@ def test_fronts_go_on_hearing_each_other(tmp_path: Path, monkeypatch: pytest.Mon
     hearing = messages.FrontMessages(SimpleNamespace(url="", front="me"), SimpleNamespace())
     hearing._kept_up(odd_once(lambda connection: hearing._closed.set()))
     assert "what another front said could not be dealt with" in caplog.messages
-
-
-class Gone(BaseException):
-    """In the place of the end of the process."""
-
-
-def test_a_worker_that_hears_or_says_nothing_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    process = pytest.importorskip("backend.worker.process")
-
-    def end(code: int) -> None:
-        raise Gone(code)
-
-    def broken(*_: object) -> None:
-        raise pickle.UnpicklingError("no command")
-
-    monkeypatch.setattr(os, "_exit", end)
-    events: queue.Queue[object] = queue.Queue()
-    events.put("an event")
-    for work in (lambda: process._read(SimpleNamespace(recv=broken), queue.SimpleQueue()),
-                 lambda: process._write(SimpleNamespace(send=broken), events)):
-        with pytest.raises(Gone, match="1"):
-            work()

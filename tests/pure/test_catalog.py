@@ -22,6 +22,7 @@ from backend.catalog.headers import read_shapes
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError, NotFound
+from tests.processor_speed import slowness
 
 FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 SD1 = {FIRST: (2, 4, 1, 1), "first_stage_model.encoder.conv_in.weight": (2,), "cond_stage_model.transformer.x": (2,)}
@@ -426,10 +427,10 @@ def test_a_thousand_files_are_scanned_within_a_second(catalog: Checkpoints, mode
         write(models / "checkpoints" / f"sub{index % 7}" / f"{index}.safetensors")
     started = time.process_time()
     assert len(catalog.scan()) == 1000
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 1 * slowness()
     started = time.process_time()
     catalog.scan()
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 0.5 * slowness()
 
 
 def test_catalogue_does_without_torch() -> None:

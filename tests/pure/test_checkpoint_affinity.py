@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from backend.store.checkpoint_affinity import MOST_OVERTAKEN, CheckpointAffinity
-from backend.store.fair_scheduler import FairQueue, Waiting
+from backend.store.fair_queue import FairQueue, WaitingJob
 from backend.store.job_choice import chosen
 
-MIXED = [Waiting(str(number), "anna", number, checkpoint="a" if number % 2 else "b") for number in range(12)]
+MIXED = [WaitingJob(str(number), "anna", number, checkpoint="a" if number % 2 else "b") for number in range(12)]
 
 
 def ids(jobs: object) -> list[str]:
@@ -63,7 +63,7 @@ def test_two_workers_share_two_checkpoints_without_changing_them() -> None:
 
 def test_what_a_person_has_put_in_front_is_not_overtaken() -> None:
     queue, affinity = FairQueue(), with_two_workers()
-    queue.wait(Waiting("cell", "anna", 5, plot="plot", checkpoint="b"))
-    queue.wait(Waiting("single", "anna", 6, checkpoint="a"))
+    queue.wait(WaitingJob("cell", "anna", 5, plot="plot", checkpoint="b"))
+    queue.wait(WaitingJob("single", "anna", 6, checkpoint="a"))
     queue.rank("anna", {"plot": -1})
     assert chosen(queue, 2, (), 1, lambda jobs: affinity.order(jobs, "one", "a"))[0] == "cell"

@@ -91,7 +91,7 @@ class Crowded:
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "tests.pure.crowded_server", str(folder), str(FILES)],
-                                            cwd=HOME, stdout=subprocess.PIPE, stderr=log, text=True)
+                                            cwd=HOME, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.port = int(self.process.stdout.readline().rpartition(":")[2])
 
     def answer(self, method: str = "GET", path: str = "/easel/health", source: str = "127.0.0.1", **sent: object) -> int:
@@ -104,9 +104,13 @@ class Crowded:
         one.sendall(said)
         return one
 
+    def headers_within(self, seconds: float) -> None:
+        print(seconds, file=self.process.stdin, flush=True)
+
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(20)
+        self.process.stdin.close()
         self.process.stdout.close()
 
 
@@ -136,11 +140,17 @@ def test_unfinished_requests_keep_nobody_out(server: Crowded, said: bytes, sourc
 def test_the_slow_are_put_out(server: Crowded) -> None:
     with ExitStack() as stack:
         slow = server.joined(stack, UNFINISHED, "127.0.0.3")
-        slow.settimeout(HEAD_SECONDS + 60)
+        slow.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            slow.recv(100)
+        slow.settimeout(60.0)
+        server.headers_within(1.0)
         try:
             assert slow.recv(100) == b""
         except ConnectionResetError:
             pass
+        finally:
+            server.headers_within(HEAD_SECONDS)
 
 
 @pytest.mark.slow

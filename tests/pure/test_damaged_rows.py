@@ -24,6 +24,8 @@ DAMAGE = {
     "deep": f"UPDATE jobs SET request = '{'[' * 5000}{']' * 5000}' WHERE id = :job",
     "wrong kinds": """UPDATE jobs SET request = '{"steps": "many", "prompt": 7, "batch_count": [1], "styles": {"a": 1}, "seed": null}' WHERE id = :job""",
     "notes": "UPDATE jobs SET notes = '5', problems = '[1, {}, null]', skipped = '\"x\"' WHERE id = :job",
+    "no text": "UPDATE jobs SET notes = cast(x'ff' AS TEXT), checkpoint = cast(x'c3' AS TEXT), worker = cast(x'ff' AS TEXT) WHERE id = :job",
+    "no text of a picture": "UPDATE images SET infotext = cast(x'ff00' AS TEXT), model = cast(x'c328' AS TEXT) WHERE id = :image",
     "no date": "UPDATE images SET created = 'yesterday' WHERE id = :image", "a number as date": "UPDATE images SET created = 17 WHERE id = :image",
     "no date of a job": "UPDATE jobs SET created = 'x', ended = 'y' WHERE id = :job",
     "no place": "UPDATE jobs SET place = 'first', attempts = 'many', died_at = x'ff' WHERE id = :job", "last place": "UPDATE jobs SET place = 9223372036854775807 WHERE id = :job",
@@ -78,6 +80,25 @@ def test_a_damaged_job_that_waits_keeps_easel_from_nothing(tmp_path: Path, damag
     house = Guest(Backend(settings, catalog=FakeCatalog(tmp_path), start_workers=False))
     waiting = [job.id for job in house.jobs(9)]
     assert {jobs[0], jobs[2]} <= set(waiting) and house.submit("a square").id
+    house.close()
+
+
+@pytest.mark.parametrize("request_", ["'" + "[" * 100_000 + "'", "x'ff00'", "NULL", """'{"batch_count": %s, "prompt": "a"}'""" % ("9" * 4200), """'{"batch_count": 1e999}'"""],
+                         ids=["deep", "bytes", "nothing", "count", "infinite"])
+def test_the_queue_is_told_beside_a_damaged_job(tmp_path: Path, request_: str) -> None:
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,))
+    house = Guest(Backend(settings, catalog=FakeCatalog(tmp_path), start_workers=False))
+    jobs = [house.submit("a circle").id for _ in range(3)]
+    house.close()
+    with closing(sqlite3.connect(settings.database)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(f"UPDATE OR IGNORE jobs SET request = {request_} WHERE id = ?", (jobs[1],))
+    house = Guest(Backend(settings, catalog=FakeCatalog(tmp_path), start_workers=False))
+    with TestClient(create_app(house.backend), base_url=LOCAL) as client:
+        told = client.get("/easel/queue")
+        assert told.status_code == 200 and {jobs[0], jobs[2]} <= {job["id"] for job in told.json()["jobs"]}
+        assert all(job["count"] < 10**6 for job in told.json()["jobs"])
+        assert client.get("/easel/jobs").status_code == client.get("/api/jobs").status_code == 200
     house.close()
 
 

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from backend.errors import StorageError
+from backend.files.atomic_write import TEMPORARY
 from backend.image import infotext, save
-from backend.image.atomic_write import TEMPORARY
 from backend.messages import Picture
 from backend.request.request import Request
 from backend.store.access_tokens import AccessTokens

@@ -13,7 +13,7 @@ import pytest
 from backend import Backend, Settings
 from backend.http import create_app
 from backend.image.decode_budget import DECODING
-from backend.store.painted_layers import Layer
+from backend.store.painted_layers import PaintedLayer
 from tests.guest import Guest
 from tests.pure.test_history import file
 
@@ -78,7 +78,7 @@ def test_paint_has_a_share_of_the_picture_that_it_lies_on(house: Guest, monkeypa
     whole = house.upload(file(size=(300, 200))).id
     share = DECODING.share
     monkeypatch.setattr(DECODING, "share", lambda size: shares.append(size) or share(size))
-    painted = house.paint(file(size=(30, 20)), Layer(whole))
+    painted = house.paint(file(size=(30, 20)), PaintedLayer(whole))
     assert shares[0] == (300, 200)
     shares.clear()
     house.sketch(whole, painted)

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from backend import house
-from backend.extensions.fault import at_fault, standing_in
+from backend.extensions import registration
+from backend.extensions.blame import at_fault, standing_in
 from backend.extensions.manifest import INTERFACE, found, translations, usable
 from backend.extensions.switches import Switches
 from backend.house import House
@@ -96,7 +97,7 @@ def test_a_damaged_file_of_switches_switches_nothing(tmp_path: Path, text: str) 
 
 
 def test_a_broken_extension_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(house, "SECONDS", 0.3)
+    monkeypatch.setattr(registration, "SECONDS", 0.3)
     package = f"{tmp_path.name.replace('-', '_')}_extensions"
     for name, code in BROKEN.items():
         extension(tmp_path / package, name, code)
@@ -109,6 +110,14 @@ def test_a_broken_extension_costs_itself(tmp_path: Path, monkeypatch: pytest.Mon
     assert "seven" in troubles[f"{package}.raising"] and "0.3 seconds" in troubles[f"{package}.blocking"]
     assert list(own.fields) == ["prompt", "gentle"], "nothing of those that failed has stayed"
     assert own.fields.owner_of("gentle") == f"{package}.fine" and not own.fields.owner_of("prompt")
+
+
+def _caused_by(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except ValueError as error:
+        failed = error
+    raise ValueError("told in other words") from failed
 
 
 def test_an_error_is_blamed_on_the_extension_whose_code_is_innermost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +139,7 @@ def test_an_error_is_blamed_on_the_extension_whose_code_is_innermost(tmp_path: P
     assert at_fault(raised(lambda: modules[0].call(modules[1].act)), names) == f"{package}.inner"
     assert at_fault(raised(lambda: modules[0].call(lambda: int("x"))), names) == f"{package}.outer"
     assert at_fault(raised(lambda: int("x")), names) == ""
+    assert at_fault(raised(lambda: _caused_by(modules[1].act)), names) == f"{package}.inner", "the core says it again"
     assert at_fault(raised(modules[1].act), [f"{package}.inne"]) == "", "a name that only begins alike is another's"
     assert all(sys.modules.pop(name) for name in names)
 
@@ -196,6 +206,8 @@ def test_the_example_of_the_docs_is_a_whole_extension(tmp_path: Path, monkeypatc
 
 
 EXAMPLE = """
+import gc
+gc.disable()
 import torch
 from backend.request.request import Request
 from backend.worker.guidance.hook_table import hooks_for

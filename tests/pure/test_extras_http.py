@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 from starlette.testclient import TestClient
 
 from backend.errors import Problem
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from tests.pure.door import Door
 from tests.pure.test_http import app, client, door, fields
 

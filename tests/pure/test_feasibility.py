@@ -10,8 +10,8 @@ from backend.catalog.fingerprints import Fingerprint
 from backend.catalog.model_file import ModelFile
 from backend.dispatch.feasibility import check
 from backend.errors import InvalidRequest
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.settings import HOME
 from backend.store.view_types import Worker
 

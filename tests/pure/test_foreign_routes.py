@@ -6,10 +6,13 @@ import errno
 import json
 import logging
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -19,6 +22,7 @@ import ui
 from backend import Backend, Settings
 from backend.http import create_app
 from backend.http.foreign_routes import ForeignRoutes
+from ui import gradio_errors
 
 LOCAL = "http://127.0.0.1:7860"
 LONG = "x" * 5000
@@ -76,6 +80,71 @@ def test_random_bodies(client: TestClient, caplog: pytest.LogCaptureFixture) -> 
         path = dice.choice(POSTS)
         assert client.post(path, content=json.dumps(body)).status_code < 500, (path, body)
     assert quiet(caplog)
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_a_body_as_deep_as_it_can_be_read(client: TestClient, caplog: pytest.LogCaptureFixture, brackets: str) -> None:
+    opening, closing = ('{"a":', "}") if brackets == "{}" else brackets
+    for depth in range(700, 1000):
+        body = opening * depth + '"x/y"' + closing * depth
+        assert client.post("/gradio_api/run/predict", content=body).status_code < 500, depth
+    assert quiet(caplog)
+
+
+def test_letters_that_no_file_has_in_its_name(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    for text in ("\\ud800/x", "a/\\udcff", "/\\u0000/x"):
+        answer = client.post("/gradio_api/run/predict", content=f'{{"data": ["{text}"], "fn_index": 0}}')
+        assert answer.status_code < 500
+    assert quiet(caplog)
+
+
+@pytest.mark.parametrize("body", ['["' + "a/" * 2_000_000 + '"]', '["' + "/.." * 1_000_000 + '/etc/passwd"]', json.dumps(["a/" * 2000 + str(n) for n in range(1000)]),
+                                  json.dumps([f"/tmp/{n}" for n in range(80_000)]), '["' + "x" * 9_000_000 + '"]'],
+                         ids=["long", "upwards", "many long", "many", "large"])
+def test_paths_that_take_long_to_look_up_hold_up_nobody(client: TestClient, body: str) -> None:
+    begun = time.monotonic()
+    assert 400 <= client.post("/gradio_api/run/predict", content=body).status_code < 500
+    assert time.monotonic() - begun < 3
+
+
+def test_a_long_address_of_a_file_is_answered_at_once(client: TestClient) -> None:
+    begun = time.monotonic()
+    for path in ("a/" * 30_000, "/.." * 20_000 + "/etc/passwd", "./" * 30_000 + "app.py"):
+        assert 400 <= client.get(f"/gradio_api/file={path}").status_code < 500
+    assert time.monotonic() - begun < 1
+
+
+def test_a_path_of_a_file_that_takes_long_to_look_up(client: TestClient) -> None:
+    begun, sent = time.monotonic(), {"path": "a/" * 1_000_000, "meta": {"_type": "gradio.FileData"}}
+    for function in range(0, 40, 4):
+        assert 400 <= client.post("/gradio_api/run/predict", json={"data": [sent], "fn_index": function}).status_code < 500
+    assert time.monotonic() - begun < 3
+
+
+def test_calls_of_functions_that_cannot_be_are_told_in_a_line(
+    client: TestClient, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    strange = {"path": "\ud800/x", "meta": {"_type": "gradio.FileData"}}
+    for function in range(60):
+        for data in ([], ["x" * 5000], [strange] * 200):
+            body = json.dumps({"data": data, "fn_index": function, "session_hash": "s"})
+            assert client.post("/gradio_api/run/predict", content=body).status_code < 500
+    assert quiet(caplog) and "Traceback" not in capfd.readouterr().err
+
+
+def test_a_function_of_the_page_that_fails_is_told_whole(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> str:
+        raise RuntimeError("an extension's own")
+
+    with gr.Blocks() as page:
+        gr.Button().click(broken, api_name="broken")
+        gr.Button().click(lambda text: text, gr.Textbox(), api_name="takes")
+    gradio_errors.keep_short()
+    client = TestClient(gr.mount_gradio_app(FastAPI(), page, "/"))
+    assert client.post("/gradio_api/run/takes", json={"data": []}).status_code == 500
+    assert [bool(record.exc_info) for record in caplog.records if record.name == gradio_errors.__name__] == [False]
+    assert client.post("/gradio_api/run/broken", json={"data": []}).status_code == 500
+    assert any(record.exc_info and record.exc_info[1].args == ("an extension's own",) for record in caplog.records)
 
 
 def test_what_works_is_handed_on_and_easels_own_errors_stay_its_own() -> None:

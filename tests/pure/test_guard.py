@@ -22,8 +22,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from backend.flags import read_file, read_variable
 from backend.http import create_app
-from backend.http.accounts.authentication import ACCOUNT_TRIES, Credentials, Denied, Throttle, network, parse_basic
+from backend.http.accounts.authentication import Credentials, Denied, parse_basic
 from backend.http.accounts.identification import Identification
+from backend.http.accounts.login_throttle import ACCOUNT_TRIES, Throttle, network
 from backend.http.guard import MAX_BODY, Guard
 from backend.settings import Settings
 from backend.store.accounts import Account, Accounts

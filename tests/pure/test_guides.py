@@ -10,7 +10,7 @@ import pytest
 from backend.catalog.guide_files import GUIDE_FACES, guide_file, guide_problems, misfit, preferred
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
-from backend.catalog.needed_files import files_of, resolved
+from backend.catalog.request_files import files_of, resolved
 from backend.errors import InvalidRequest
 from backend.image.infotext.reading import read
 from backend.image.infotext.writing import write as infotext
@@ -86,6 +86,7 @@ def test_models_are_found_by_any_of_their_names_and_go_with_the_job(catalog: Mod
     ({"module": "reference_only", "mask": PICTURE}, "mask", "acts everywhere"),
     ({"model": "diffusers", "module": "reference_only", "image": ""}, "image", "choose a picture"),
     ({"model": "diffusers", "module": "openpose"}, "module", "openpose needs body_pose_model.pth and hand_pose_model.pth and facenet.pth, not here yet"),
+    ({"model": "diffusers", "module": "depth_anything_v2"}, "module", "needs a folder depth_anything_v2 with the files of Hugging Face's depth-anything/Depth-Anything-V2-Small-hf, not here yet"),
     ({"model": "diffusers", "module": "ip-adapter-auto"}, "module", "does not go with diffusers, which is a ControlNet"),
 ])
 def test_what_does_not_fit_is_told_at_the_unit(catalog: ModelCatalog, unit: dict[str, object], field: str, sentence: str) -> None:
@@ -216,6 +217,9 @@ def test_an_ip_adapter_needs_the_tower_that_it_looks_through(catalog: ModelCatal
         write(tmp_path / "ip_adapter" / f"{name}.safetensors", shapes)
     asked, image = {"model": "plus"}, {"image": PICTURE}
     assert "through CLIP ViT-H, which is not here" in wrong(catalog, asked | image)["guides[0].model"]
+    at_once = guide_problems(request(asked, {"model": "face"}), catalog.find("checkpoint", "old"), catalog)
+    assert [(one.field, one.message.split(",")[0]) for one in at_once] == [
+        ("guides[0].model", "plus looks at pictures through CLIP ViT-H"), ("guides[1].model", "face needs insightface's buffalo_l")]
     write(tmp_path / "clip_vision" / "g.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1664, 3, 14, 14), "visual_projection.weight": (1280, 1664)})
     write(tmp_path / "clip_vision" / "h.safetensors", {"vision_model.embeddings.patch_embedding.weight": (1280, 3, 14, 14), "visual_projection.weight": (1024, 1280)})
     catalog.refresh()

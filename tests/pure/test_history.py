@@ -24,9 +24,10 @@ from backend.errors import StorageError
 from backend.flags import Refusal, import_folder, parser
 from backend.http import create_app
 from backend.image import save
-from backend.image.infotext.entries import differences, entries
+from backend.image.infotext.differences import differences
+from backend.image.infotext.entries import entries
 from backend.request.request import Request
-from backend.store import picture_import
+from backend.store import boards, picture_import
 from backend.store.picture_import import ImportProgress, created_by, safe_parts
 from tests.guest import Guest
 from tests.pure.test_database import drawn
@@ -659,6 +660,14 @@ def test_boards_over_http(client: TestClient) -> None:
     assert client.post(f"/easel/boards/{board}/delete").json() == {"ok": True}
     assert client.get("/easel/boards").json() == {"boards": [], "of_others": [], "people": []} and ids(client) == [c, b, a]
     assert client.post(f"/easel/boards/{board}/delete").status_code == 404
+
+
+def test_boards_have_a_limit(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "MOST", 2)
+    answers = [client.post("/easel/boards", json={"name": f"{number}"}) for number in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 422] and "2 boards already" in answers[2].text
+    client.post(f"/easel/boards/{answers[0].json()['id']}/delete")
+    assert client.post("/easel/boards", json={"name": "again"}).status_code == 200
 
 
 def test_kinds_and_orders_over_http(client: TestClient) -> None:

@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.catalog import pickled_shapes, regular_files
+from backend.catalog import pickle_interpreter
 from backend.catalog.families import detect_folder
 from backend.catalog.headers import read_header, read_shapes
-from backend.catalog.pickled_shapes import BrokenPickle, MoreThanTensors, read_pickle
-from backend.catalog.regular_files import NotRegular, open_regular, read_config, read_regular
+from backend.catalog.pickle_interpreter import BrokenPickle, MoreThanTensors, read_pickle
 from backend.errors import CheckpointError
+from backend.files import regular_files
+from backend.files.regular_files import NotRegular, open_regular, read_config, read_regular
 from tests.examples import examples
 
 SECONDS = 2.0           # for what the unguarded reader took 20 seconds, or for ever
@@ -224,7 +225,7 @@ def test_any_opcodes_end_in_time_and_in_one_kind_of_error(pieces: list[bytes]) -
 
 
 def test_too_many_opcodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pickled_shapes, "MAX_OPCODES", 10)
+    monkeypatch.setattr(pickle_interpreter, "MAX_OPCODES", 10)
     with pytest.raises(BrokenPickle, match="opcodes"):
         read_pickle(b"\x80\x02" + b"}0" * 5 + b"N.")
 

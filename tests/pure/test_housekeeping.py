@@ -15,10 +15,12 @@ import ui
 from backend import Backend, Settings
 from backend.errors import NotFound, UserError
 from backend.facade import gradio_upload_folder, housekeeping
+from backend.files.atomic_write import TEMPORARY
 from backend.http import create_app
-from backend.image.atomic_write import TEMPORARY
 from backend.request.request import Request
+from backend.store.database import Database
 from backend.store.history import PictureFile
+from backend.store.preferences import Preferences
 from backend.store.uploads import Uploads
 from tests.guest import Guest, user_of
 from tests.pure.test_history import file
@@ -55,6 +57,34 @@ def test_uploads_are_swept_while_the_house_runs(tmp_path: Path, monkeypatch: pyt
     path = house.uploaded(house.upload(file(1)).id)
     os.utime(path, (1, 1))
     until(lambda: not path.exists())
+    house.close()
+
+
+def test_pictures_of_sets_of_guides_neither_make_room_nor_are_swept(database: Database, tmp_path: Path) -> None:
+    kept, room = Preferences(database), [10**6]
+    uploads = Uploads(tmp_path, user_of, kept.pictures, quota=lambda _: room[0])
+    image, mask, more, loose = (uploads.keep(noise(seed), "ann").id for seed in range(4))
+    room[0] = sum(uploads.file(name, "ann").stat().st_size for name in (image, mask, more, loose))
+    kept.change("ann", {"guides.mine": [{"image": image, "mask": mask}, {"enabled": True, "more_images": [more]}]})
+    for name in (image, mask, more):
+        os.utime(uploads.file(name, "ann"), (0, 0))
+    newest = uploads.keep(Image.new("RGB", (8, 8)), "ann").id
+    with pytest.raises(NotFound):
+        uploads.file(loose, "ann")
+    assert kept.pictures() == {image, mask, more} and uploads.sweep(kept.pictures()) == 0
+    kept.change("ann", {"guides.mine": None})
+    assert uploads.sweep(kept.pictures()) == 3 and uploads.file(newest, "ann")
+
+
+def test_pictures_of_sets_of_guides_stay_while_the_house_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.02)
+    house = Guest(Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False))
+    named, loose = (house.uploaded(house.upload(file(number)).id) for number in (1, 2))
+    house.set_preferences({"guides.mine": [{"image": named.stem}]})
+    for path in (named, loose):
+        os.utime(path, (1, 1))
+    until(lambda: not loose.exists())
+    assert named.exists()
     house.close()
 
 

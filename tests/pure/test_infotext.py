@@ -13,10 +13,10 @@ from backend.image import infotext
 from backend.image.infotext.compatibility import parse_version
 from backend.image.infotext.records import told
 from backend.prompt.styles import extract
+from backend.request.cross_field_checks import MAX_PICTURES, OUTPAINT
 from backend.request.detailer import DETAILER_UNIT, LEAST_SIDE
 from backend.request.field import MAX_PROMPT, Field
 from backend.request.request import FIELDS, MAX_SEED, Request
-from backend.request.rules import MAX_PICTURES, OUTPAINT
 from backend.version import VERSION
 from tests.examples import examples
 
@@ -58,7 +58,7 @@ def values_of(field: Field) -> st.SearchStrategy:
         return prompts()
     if field.kind == "records":
         return st.lists(st.fixed_dictionaries({name: values_of(inner) for name, inner in field.record.items()}), max_size=int(field.maximum))
-    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector"):
+    if field.kind in ("upscaler", "second_checkpoint", "vae", "guide_model", "object_detector", "face_model"):
         return st.sampled_from([*field.choices, "4x-Name, with: signs"])
     if field.kind in ("texts", "pictures"):
         return st.just(())
@@ -83,13 +83,20 @@ def requests(draw: st.DrawFn) -> Request:
         chosen.pop("sigma_min", None)
     if chosen.get("width", 512) * chosen.get("height", 512) > 8192 * 8192:
         chosen.pop("width", None)
-    for one_fewer in ("batch_count", "loopback_loops"):
-        if chosen.get("batch_count", 1) * chosen.get("batch_size", 1) * chosen.get("loopback_loops", 1) > MAX_PICTURES:
+    for one_fewer in ("face_swap_keep_original", "batch_count", "loopback_loops"):
+        kept = 1 + chosen.get("face_swap_keep_original", False)
+        if chosen.get("batch_count", 1) * chosen.get("batch_size", 1) * chosen.get("loopback_loops", 1) * kept > MAX_PICTURES:
             chosen.pop(one_fewer, None)
     chosen.pop("enable_hr" if chosen.get("init_image") else "mask", None)
     chosen.pop("process", None)
     if draw(st.booleans()):
         chosen |= {"face_swap_targets": "0, 2", "face_swap_sources": "1, 0"}
+    for other in ("face_swap_model", "face_swap_pictures") if chosen.get("face_swap") else ("face_swap_pictures",):
+        chosen.pop(other, None)
+    if chosen.get("loopback_loops", 1) > 1 and chosen.get("init_image"):
+        chosen.pop("face_swap_keep_original", None)
+    if chosen.get("face_swap_upscaler", "None") != "None":
+        chosen |= {"width": 512, "height": 512}
     if {"mask", "loopback_loops", *OUTPAINT} & chosen.keys():
         chosen.pop("sd_upscale", None)
     chosen["sd_upscale_overlap"] = min(chosen.get("sd_upscale_overlap", 64), chosen.get("width", 512) - 8, chosen.get("height", 512) - 8)

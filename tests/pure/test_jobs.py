@@ -10,7 +10,7 @@ from sqlalchemy import text
 from backend.errors import NotAllowed, NotFound, Problem
 from backend.request.request import Request
 from backend.store.database import Database
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.fair_queue import EVERYBODY
 from backend.store.history import History, PictureFile
 from backend.store.jobs import Jobs
 from backend.store.uploads import Uploads

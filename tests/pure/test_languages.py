@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from backend import FIELDS
-from backend.image.atomic_write import Purpose
+from backend.files.write_errors import Purpose
 from backend.request.limits import LIMITS
 from backend.settings import HOME, Settings
 from tests.pure.door import Door
@@ -122,8 +122,8 @@ def test_gaps_are_kept(code):
 # Who reads what is refused there is a program, somebody at a shell, or nobody but a developer.
 NOT_ON_THE_PAGE = ("backend/http/a1111/*", "backend/http/api/*", "backend/http/openai/*", "backend/webhooks/*", "backend/http/guard.py", "backend/http/accounts/authentication.py",
                    "backend/http/async_watch.py", "backend/http/wrong_methods.py", "backend/flags.py", "backend/table.py", "backend/sampling/*",
-                   "backend/image/foreign_metadata/*", "backend/prompt/timeline.py", "backend/worker/device.py", "backend/request/preferences.py",
-                   "backend/store/database.py", "backend/store/sqlite_file.py", "backend/store/postgres_server.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickled_shapes.py")
+                   "backend/image/foreign_metadata/*", "backend/prompt/prompt_editing.py", "backend/worker/device.py", "backend/request/preferences.py",
+                   "backend/store/database.py", "backend/store/sqlite_file.py", "backend/store/postgres_server.py", "backend/store/database_recovery.py", "backend/catalog/headers.py", "backend/catalog/pickle_interpreter.py")
 REFUSALS = {"Problem", "ValueError", "InvalidRequest", "NotFound", "NotAllowed", "UserError", "EaselError", "CheckpointError", "StorageError",
             "OutOfMemory", "TermError", "VariantError", "WrongAxis", "WrongValues", "WrongRecord"}
 

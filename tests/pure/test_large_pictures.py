@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from backend import Backend, Settings
 from backend.errors import UserError
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.image.decode_budget import BYTES_PER_PIXEL, DecodeBudget
 from backend.image.png_completeness import is_whole
 from backend.image.read import read_metadata
@@ -40,10 +40,10 @@ def saved(image: Image.Image, **options: object) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("read", [upload_validation.picture, upload_validation.mask, upload_validation.paint, upload_validation.check])
+@pytest.mark.parametrize("read", [upload_decoding.picture, upload_decoding.mask, upload_decoding.paint, upload_decoding.check])
 @pytest.mark.parametrize("rows", [0, 1, 99])
 def test_a_picture_with_missing_rows_is_refused(read, rows: int) -> None:
-    assert read(png(100, 100)) is None or read is not upload_validation.check
+    assert read(png(100, 100)) is None or read is not upload_decoding.check
     with pytest.raises(UserError):
         read(png(100, 100, rows=rows))
 
@@ -51,17 +51,17 @@ def test_a_picture_with_missing_rows_is_refused(read, rows: int) -> None:
 @pytest.mark.parametrize("image", [Image.new("RGB", (33, 17)), Image.new("L", (33, 17)), Image.new("1", (33, 17)), Image.new("P", (5, 9)),
                                    Image.new("RGBA", (8, 8)), Image.new("LA", (3, 3)), Image.new("I;16", (7, 5))])
 def test_a_black_picture_is_whole(image: Image.Image) -> None:
-    assert is_whole(saved(image)) and upload_validation.picture(saved(image)).size == image.size
+    assert is_whole(saved(image)) and upload_decoding.picture(saved(image)).size == image.size
 
 
 def test_sixteen_bits_and_transparency_look_the_same_strip_by_strip() -> None:
     dice = np.random.default_rng(1)
     grey = Image.fromarray(dice.integers(0, 65536, (700, 40)).astype(np.uint16))
     expected = (np.asarray(grey) / 65535 * 255).round().astype(np.uint8)
-    assert np.array_equal(np.asarray(upload_validation.picture(saved(grey)))[..., 0], expected)
+    assert np.array_equal(np.asarray(upload_decoding.picture(saved(grey)))[..., 0], expected)
     clear = Image.fromarray(dice.integers(0, 256, (700, 40, 4), np.uint8))
     whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-    assert np.array_equal(np.asarray(upload_validation.picture(saved(clear))), np.asarray(whole))
+    assert np.array_equal(np.asarray(upload_decoding.picture(saved(clear))), np.asarray(whole))
 
 
 def test_pictures_are_decoded_together_only_as_far_as_they_fit() -> None:

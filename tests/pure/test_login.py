@@ -17,12 +17,16 @@ from backend import Backend, Settings
 from backend.errors import Forbidden, InvalidRequest, NotAllowed, NotFound
 from backend.http import create_app
 from backend.http.accounts.login import own_path
+from backend.http.accounts.login_throttle import TRIES
 from backend.store import sessions as session_times
 from backend.store.accounts import Accounts
 from backend.store.database import Database
+from backend.store.picture_files import account_of
 from backend.store.sessions import Sessions
 from backend.store.tables import AccessTokenRow, InvitationRow, PasswordLinkRow, SessionRow, now
 from backend.store.users import Users
+from tests.guest import Guest
+from tests.pure.test_history import file
 from tests.tiny.house import until
 
 HERE = "http://127.0.0.1:7860"
@@ -133,13 +137,27 @@ def test_who_logs_out_is_out_and_the_old_cookie_opens_nothing(house: Backend, br
     client, other = browse("ann"), browse("ann")
     old = client.cookies[COOKIE]
     left = client.post("/logout")
-    assert left.headers["location"] == "/login?left=1" and "Max-Age=0" in left.headers["set-cookie"]
+    assert left.headers["location"] == "/login" and "Max-Age=0" in left.headers["set-cookie"]
     replayed = browse()
     replayed.cookies.set(COOKIE, old)
     assert replayed.get("/easel/jobs").status_code == 401
     assert other.get("/easel/jobs").status_code == 200
     assert browse("ann").post("/logout", data={"everywhere": "1"}).status_code == 303
     assert other.get("/easel/jobs").status_code == 401
+
+
+def test_whatever_page_comes_to_the_login_after_a_logout_forgets_and_none_after_a_session_that_ran_out(house: Backend, browse) -> None:
+    """Another page of the same browser is led there by a refused request, with an address to come back to."""
+    forgets = lambda client: "removeItem" in client.get("/login?next=%2F", headers=BROWSER).text     # noqa: E731
+    client = browse("ann")
+    house.sessions.close_all(house.accounts.named("ann").user.id)
+    assert not forgets(client)
+    log_in(client, "ann")
+    client.post("/logout")
+    assert forgets(client) and forgets(client)
+    log_in(client, "ann")
+    house.sessions.close_all(house.accounts.named("ann").user.id)
+    assert not forgets(client)
 
 
 def test_a_login_never_takes_over_a_session(browse) -> None:
@@ -355,6 +373,27 @@ def test_a_password_is_replaced_by_who_has_it_and_known_to_nobody_else(house: Ba
     assert own.status_code == 422 and own.json()["problems"][0]["field"] == "name"
 
 
+def test_the_old_password_is_tried_no_more_often_than_one_at_the_login(house: Backend, app: FastAPI, browse) -> None:
+    house.accounts.add("theo", "artist", PASSWORD)
+    with TestClient(app, base_url=HERE, follow_redirects=False, client=("10.9.9.9", 1)) as browser:
+        log_in(browser, "theo")
+        told = [browser.post("/account/password", data={"old": f"guess {number}", "new": "another one", "again": "another one"}).text
+                for number in range(TRIES + 3)]
+    assert ["not right" in page for page in told] == [True] * TRIES + [False] * 3 and all("wait a minute" in page for page in told[TRIES:])
+    assert log_in(browse(), "theo").status_code == 303, "from elsewhere"
+
+
+@pytest.mark.parametrize("name", ["local", "Local", "users", "imported", "inputs", "..", "a.", "con", "%6Cocal", "u0123456789abcdef", "*", "漢" * 22])
+def test_whatever_the_name_what_is_sent_is_kept_apart(house: Backend, name: str) -> None:
+    data = file(1)
+    house.accounts.add(name, "artist", PASSWORD)
+    mine, others = Guest(house, name), Guest(house)
+    kept = mine.upload(data)
+    folder = mine.uploaded(kept.id).parent
+    assert folder.parent == house.settings.data / "inputs" and folder != others.uploaded(others.upload(data).id).parent
+    assert account_of(f"users/{mine.user.folder}/a.png") == name
+
+
 def test_a_link_for_a_password_ends_with_time_with_a_new_password_and_with_the_account(house: Backend, browse) -> None:
     house.accounts.add("pam", "artist", PASSWORD)
 
@@ -384,7 +423,7 @@ def test_nobody_inherits_by_a_name_what_somebody_left(house: Backend, browse) ->
     assert house.accounts.add("left", "artist", PASSWORD).user.id == before, "who manages the accounts may say so"
 
 
-@pytest.mark.parametrize("name", ["", " ann", "a:b", "x" * 65, "a\nb", "\u202e"])
+@pytest.mark.parametrize("name", ["", " ann", "a:b", "x" * 65, "a\nb", "\u202e", "漢" * 23])
 def test_a_name_that_cannot_be_is_refused(house: Backend, name: str) -> None:
     with pytest.raises(InvalidRequest):
         house.accounts.add(name, "artist", PASSWORD)

@@ -11,7 +11,7 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 from safetensors.numpy import save_file
 
-from backend.catalog.files_of_kind import Shelf
+from backend.catalog.file_index import Shelf
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import addnet_hash

@@ -122,7 +122,7 @@ def test_pickled_embeddings_and_ip_adapters(catalog: ModelCatalog, models: Path)
 def test_kinds_that_cannot_be_used_are_never_offered_as_usable(catalog: ModelCatalog, models: Path) -> None:
     write(models / "loras" / "x.safetensors", LORA)
     assert keys(catalog, "lora") == ["x"]
-    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "controlnet", "t2i_adapter", "ip_adapter", "instant_id", "annotator", "clip", "inception", "clip_vision", "insightface", "face_detector", "object_detector", "segmenter", "captioner", "tagger", "face_restorer", "upscaler"]
+    assert [kind.name for kind in KINDS.values() if kind.usable] == ["checkpoint", "vae", "lora", "embedding", "hypernetwork", "controlnet", "t2i_adapter", "ip_adapter", "instant_id", "annotator", "clip", "inception", "clip_vision", "insightface", "face_detector", "face_model", "object_detector", "segmenter", "captioner", "tagger", "face_restorer", "upscaler"]
     assert not catalog.usable("vae_approx")
 
 

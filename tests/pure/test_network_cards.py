@@ -18,6 +18,7 @@ from backend.errors import InvalidRequest, NotFound
 from backend.facade.networks import Networks, Wanted
 from backend.http import create_app
 from tests.guest import Guest
+from tests.processor_speed import slowness
 from tests.pure.test_catalog import write_folder
 from tests.pure.test_history import file as picture
 from tests.pure.test_model_kinds import told
@@ -167,7 +168,9 @@ def test_four_thousand_are_listed_and_searched_quickly(models: Path) -> None:
     assert len(networks.cards(Wanted()).cards) == 4002
     listed, started = time.process_time() - started, time.process_time()
     assert names(networks, text="word1200") == ["network 1200"]
-    assert listed < 0.5 and time.process_time() - started < 0.1, (listed, time.process_time() - started)
+    found = time.process_time() - started
+    slow = slowness()
+    assert listed < 0.5 * slow and found < 0.1 * slow, (listed, found, slow)
 
 
 @pytest.fixture

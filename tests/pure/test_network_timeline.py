@@ -11,7 +11,7 @@ from backend.prompt.block_weights import block_of, read_blocks, weight_of
 from backend.prompt.grammar import Wording, split_and
 from backend.prompt.network_terms import Applied, Ramp
 from backend.prompt.network_timeline import Clock, Timeline, with_networks
-from backend.prompt.timeline import active, timeline
+from backend.prompt.prompt_editing import active, timeline
 
 CALLS = 10
 

@@ -13,13 +13,13 @@ from PIL import Image
 from backend import LOCAL
 from backend.errors import NotFound, UserError
 from backend.http import create_app
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.settings import Settings
-from backend.store.painted_layers import Layer, PaintedLayers
+from backend.store.painted_layers import PaintedLayer, PaintedLayers
 from backend.store.uploads import Uploads
 from tests.guest import user_of
 from tests.pure.door import Door
-from tests.pure.test_upload_validation import bomb, file
+from tests.pure.test_upload_decoding import bomb, file
 from ui.parts import init_image
 
 RED, SIZE = (200, 30, 40), (40, 30)
@@ -41,9 +41,9 @@ def opened(uploads: Uploads, name: str, owner: str = "ann") -> np.ndarray:
 
 def test_a_cut_out_lands_where_it_was_painted(uploads: Uploads) -> None:
     over = uploads.keep(GROUND, "ann").id
-    sheet = opened(uploads, PaintedLayers(uploads).keep(patch(), Layer(over, 5, 7), "ann"))
+    sheet = opened(uploads, PaintedLayers(uploads).keep(patch(), PaintedLayer(over, 5, 7), "ann"))
     assert sheet.shape == (30, 40, 4) and (sheet[7:13, 5:13] == (*RED, 255)).all() and sheet[..., 3].sum() == 255 * 48
-    mask = opened(uploads, PaintedLayers(uploads).keep(patch(153), Layer(over, 5, 7, mask=True), "ann"))
+    mask = opened(uploads, PaintedLayers(uploads).keep(patch(153), PaintedLayer(over, 5, 7, mask=True), "ann"))
     assert mask.shape == (30, 40) and (mask[7:13, 5:13] == 255).all() and (mask > 0).sum() == 48
 
 
@@ -51,16 +51,16 @@ def test_a_cut_out_lands_where_it_was_painted(uploads: Uploads) -> None:
 def test_paint_beside_the_picture_is_refused(uploads: Uploads, corner: tuple[int, int]) -> None:
     over = uploads.keep(GROUND, "ann").id
     with pytest.raises(UserError, match="does not lie on"):
-        PaintedLayers(uploads).keep(patch(), Layer(over, *corner), "ann")
+        PaintedLayers(uploads).keep(patch(), PaintedLayer(over, *corner), "ann")
 
 
 def test_nothing_painted_is_nothing_and_the_same_paint_keeps_its_id(uploads: Uploads) -> None:
     over, paints = uploads.keep(GROUND, "ann").id, PaintedLayers(uploads)
-    assert paints.keep(patch(0), Layer(over), "ann") == "" == paints.keep(patch(10), Layer(over, mask=True), "ann")
-    first = paints.keep(patch(128), Layer(over, 1, 1), "ann")
+    assert paints.keep(patch(0), PaintedLayer(over), "ann") == "" == paints.keep(patch(10), PaintedLayer(over, mask=True), "ann")
+    first = paints.keep(patch(128), PaintedLayer(over, 1, 1), "ann")
     nearly = file(Image.new("RGBA", (8, 6), (RED[0] + 2, RED[1] - 1, RED[2], 128)))
-    assert paints.keep(nearly, Layer(over, 1, 1, former=first), "ann") == first
-    assert paints.keep(patch(128), Layer(over, 2, 1, former=first), "ann") != first
+    assert paints.keep(nearly, PaintedLayer(over, 1, 1, former=first), "ann") == first
+    assert paints.keep(patch(128), PaintedLayer(over, 2, 1, former=first), "ann") != first
 
 
 def test_an_uploaded_mask_keeps_its_greys_until_it_is_painted_on(uploads: Uploads) -> None:
@@ -68,25 +68,25 @@ def test_an_uploaded_mask_keeps_its_greys_until_it_is_painted_on(uploads: Upload
     grey = uploads.keep(Image.linear_gradient("L").resize(SIZE), "ann").id
     half = Image.new("RGBA", SIZE)
     half.putalpha(Image.linear_gradient("L").resize(SIZE).point(lambda level: 153 if level >= 128 else 0))
-    assert paints.keep(file(half), Layer(over, former=grey, mask=True), "ann") == grey
+    assert paints.keep(file(half), PaintedLayer(over, former=grey, mask=True), "ann") == grey
     half.putpixel((0, 0), (0, 0, 0, 153))
-    assert paints.keep(file(half), Layer(over, former=grey, mask=True), "ann") != grey
+    assert paints.keep(file(half), PaintedLayer(over, former=grey, mask=True), "ann") != grey
     black = uploads.keep(Image.new("L", SIZE), "ann").id
-    assert paints.keep(patch(0), Layer(over, former=black, mask=True), "ann") == black
+    assert paints.keep(patch(0), PaintedLayer(over, former=black, mask=True), "ann") == black
 
 
 def test_a_sketch_is_the_picture_with_its_paint_and_the_mask_of_it(uploads: Uploads) -> None:
     over, paints = uploads.keep(GROUND, "ann").id, PaintedLayers(uploads)
-    whole, mask = paints.sketch(over, paints.keep(patch(), Layer(over, 5, 7), "ann"), "ann")
+    whole, mask = paints.sketch(over, paints.keep(patch(), PaintedLayer(over, 5, 7), "ann"), "ann")
     pixels, marked, ground = opened(uploads, whole), opened(uploads, mask), np.asarray(GROUND)
     assert (pixels[7:13, 5:13] == RED).all() and (pixels[marked == 0] == ground[marked == 0]).all() and (marked > 0).sum() == 48
-    faint = paints.sketch(over, paints.keep(patch(3), Layer(over), "ann"), "ann")
+    faint = paints.sketch(over, paints.keep(patch(3), PaintedLayer(over), "ann"), "ann")
     assert ((opened(uploads, faint[0]) != ground).any(axis=2) <= (opened(uploads, faint[1]) > 0)).all()
 
 
 def test_nobody_paints_on_anothers_picture(uploads: Uploads) -> None:
     over = uploads.keep(GROUND, "ann").id
-    for layer in (Layer(over), Layer("../" + over), Layer("")):
+    for layer in (PaintedLayer(over), PaintedLayer("../" + over), PaintedLayer("")):
         with pytest.raises(NotFound):
             PaintedLayers(uploads).keep(patch(), layer, "bob")
 
@@ -115,7 +115,7 @@ def test_paint_by_the_route(client: TestClient) -> None:
 def test_each_mode_takes_what_is_its_own(tmp_path: Path, mode: str, starts: bool, masked: str) -> None:
     door = Door(Settings(data=tmp_path))
     over = door.upload(file(GROUND)).id
-    paint = door.paint(patch(), Layer(over))
+    paint = door.paint(patch(), PaintedLayer(over))
     values = {"prompt": "a tree", "init_image": over, "mask": "m" * 64, "editor_mode": mode, "paint": paint}
     made = init_image.complete(door.as_(LOCAL), values)
     assert set(made) == {"prompt", "init_image", "mask"} and (made["init_image"] != over) is starts
@@ -161,4 +161,4 @@ def test_bad_files_are_refused_with_a_sentence(client: TestClient, name: str, ma
 
 
 def test_paint_keeps_its_alpha() -> None:
-    assert upload_validation.paint(patch(128)).getpixel((0, 0)) == (*RED, 128)
+    assert upload_decoding.paint(patch(128)).getpixel((0, 0)) == (*RED, 128)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -16,6 +17,8 @@ from starlette.testclient import TestClient
 
 from backend import Backend
 from backend.http import create_app
+from backend.http.accounts.authentication import Denied, unauthorized
+from backend.http.accounts.login_audit import note_denied
 from backend.http.easel import people
 from backend.settings import HOME
 from backend.store.audit_log import AuditLog
@@ -201,6 +204,19 @@ def test_the_log_is_searched_paged_exported_and_forgotten(database: Database) ->
         session.execute(update(AuditRow).where(AuditRow.number < 5).values(moment=now() - timedelta(days=31)))
     audit.sweep()
     assert [entry.number for entry in audit.page()] == [8, 7, 6, 5]
+
+
+def test_who_has_a_whole_network_writes_no_more_into_the_log(database: Database) -> None:
+    log, denied = AuditLog(database, 30), Denied(429, "Too many failed logins; wait a minute")
+
+    async def crowd() -> None:
+        for number in range(50):
+            await note_denied(log, f"name {number}", f"2001:db8::{number:x}", denied)
+            await note_denied(log, "", f"2001:db8::{number:x}", unauthorized("The login is not readable"))
+        await note_denied(log, "", "2001:db8:1::1", denied)
+
+    asyncio.run(crowd())
+    assert len(log.page()) == 3
 
 
 def test_logins_by_the_page_and_by_password_are_written_down_once(house: Guest, ask: People) -> None:

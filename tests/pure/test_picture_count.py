@@ -3,8 +3,8 @@
 import pytest
 
 from backend.errors import InvalidRequest
+from backend.request.cross_field_checks import MAX_PICTURES
 from backend.request.request import Request
-from backend.request.rules import MAX_PICTURES
 
 PICTURE = {"init_image": "0" * 64}
 

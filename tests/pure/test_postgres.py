@@ -16,7 +16,8 @@ from sqlalchemy import inspect, select, text, update
 
 from backend.errors import DatabaseAway, InvalidRequest, StorageError
 from backend.flags import Refusal, parser, settings_from
-from backend.http.accounts.authentication import ACCOUNT_TRIES, TRIES, Credentials, Denied
+from backend.http.accounts.authentication import Credentials, Denied
+from backend.http.accounts.login_throttle import ACCOUNT_TRIES, TRIES
 from backend.request.request import Request
 from backend.store import fronts
 from backend.store.accounts import Accounts
@@ -25,8 +26,8 @@ from backend.store.database import Database
 from backend.store.fronts import Fronts
 from backend.store.job_rows import pending_jobs
 from backend.store.jobs import Jobs
-from backend.store.login_tries import LoginTries
 from backend.store.revisions import upgrade
+from backend.store.shared_login_tries import LoginTries
 from backend.store.tables import REVISION, Base, LoginTryRow, in_request, now
 from backend.store.user_limits import UserLimits
 from backend.store.users import Users

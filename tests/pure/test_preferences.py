@@ -40,6 +40,15 @@ def test_they_are_each_persons_own_and_stay(kept):
     assert kept.of("bob") == {}
 
 
+def test_what_one_front_keeps_the_others_know(kept, database):
+    if not database.url:
+        pytest.skip("a file has one front")
+    other = Preferences(database)
+    assert other.of("ann") == {}
+    kept.change("ann", {"theme": "dark"})
+    assert other.of("ann") == {"theme": "dark"}
+
+
 def test_what_is_taken_back_is_gone(kept):
     kept.change("ann", {"image_format": "webp", "save_grid": True, "defaults.txt2img": {"steps": 9}})
     assert kept.change("ann", {"image_format": None, "defaults.txt2img": {}}) == {"save_grid": True}
@@ -82,6 +91,48 @@ def test_only_settings_go_into_a_job():
     values = {"theme": "dark", "image_format": "jpg", "defaults.txt2img": {"steps": 3}}
     assert settings(values) == {"image_format": "jpg"}
     assert not SETTINGS.keys() & STARTS.keys() and "init_image" not in STARTS and "negative_prompt" in STARTS
+
+
+# ---- sets of guides ----
+
+
+PICTURE, REGION, OTHER = ("a" * 64, "b" * 64, "c" * 64)
+POSE = [{"enabled": False, "image": PICTURE, "weight": 0.4}, {"enabled": True, "module": "canny", "mask": REGION, "more_images": [OTHER]}, {"enabled": False, "weight": 1}]
+
+
+def test_a_set_of_guides_is_kept_as_it_stands_and_each_persons_own(kept):
+    """Units that are off stay, those behind the last that is on too; what is at its default is left out."""
+    stored = [{"image": PICTURE, "weight": 0.4}, {"enabled": True, "module": "canny", "mask": REGION, "more_images": [OTHER]}, {}]
+    kept.change("ann", {"guides.my pose": POSE, "theme": "dark"})
+    assert kept.of("ann") == {"guides.my pose": stored, "theme": "dark"} and kept.of("bob") == {}
+    kept.change("ann", {"guides.my pose": POSE[:1]})
+    assert kept.of("ann")["guides.my pose"] == stored[:1]
+    assert kept.change("ann", {"guides.my pose": None}) == {"theme": "dark"}
+
+
+@pytest.mark.parametrize(("units", "field"), [
+    ([], ""), ("[]", ""), ([3], ""), ([{}] * 101, ""), ([{"block_weights": "x" * 60_000}] * 2, ""), ([{}, {"weight": 7}], "[1].weight"), ([{"mood": 1}], "[0].mood"),
+    ([{"image": "../x"}], "[0].image"), ([{"more_images": [PICTURE] * 17}], "[0].more_images"), ([{"module": "nonsense"}], "[0].module")])
+def test_wrong_units_of_a_set_are_named(units, field):
+    assert list(refused({"guides.mine": units})) == [f"guides.mine{field}"]
+
+
+@pytest.mark.parametrize("name", ["", " x", "x ", "a\nb", "x" * 61])
+def test_a_set_has_a_name_that_can_be_read(name):
+    assert "1 to 60 characters" in refused({f"guides.{name}": [{}]})[f"guides.{name}"]
+
+
+def test_there_are_not_too_many_sets():
+    full = changed({}, {f"guides.{number}": [{}] for number in range(50)})
+    assert changed(full, {"guides.7": POSE})["guides.7"][0]["weight"] == 0.4
+    with pytest.raises(InvalidRequest, match="50 sets of guides"):
+        changed(full, {"guides.one more": [{}]})
+    assert len(changed(full, {"guides.7": None, "guides.one more": [{}]})) == 50
+
+
+def test_of_a_set_from_a_later_easel_all_that_is_understood_stays():
+    stored = {"guides.mine": [{"module": "of an extension", "image": PICTURE, "mood": 1}, {"weight": 0.5}], "guides.odd": 3}
+    assert readable(stored) == {"guides.mine": [{"image": PICTURE}, {"weight": 0.5}]}
 
 
 def test_a_broken_database_gives_them_back(tmp_path):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from backend.dispatch.preprocessing import CANCELLED, KILLED, Preprocessing
+from backend.dispatch.picture_inspection import CANCELLED, KILLED, Preprocessing
 from backend.errors import NotAllowed, WorkerLost
+from backend.facade.guides import UserGuides
 from backend.messages import Preprocess, Preprocessed
 from backend.request.record import Record
 from backend.store.view_types import Worker
@@ -56,3 +59,24 @@ def test_how_it_ends(end: str) -> None:
                 waiting.result(5)
     preprocessing.cancel("me/1")
     assert len(worker.left) == (end == "cancel"), "what is over is not cancelled"
+
+
+def test_an_answer_that_comes_while_it_is_cancelled_is_whole() -> None:
+    preprocessing, worker = Preprocessing(), Slow()
+    preprocessing.start([worker])
+    worker.leave = lambda task: preprocessing.received(Preprocessed(task, 8, 8))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(preprocessing.made, ASKED)
+        assert worker.asked.wait(5)
+        preprocessing.cancel("me/1")
+        assert waiting.result(5).width == 8
+
+
+@pytest.mark.parametrize("own, wanted", [((1, 20_000), (2048, 1)), ((20_000, 1), (1, 2048)), ((40, 30), (30, 40))])
+def test_a_preview_has_a_pixel_at_least_in_each_direction(tmp_path: Path, own: tuple[int, int], wanted: tuple[int, int]) -> None:
+    (tmp_path / "picture").write_bytes(b"")
+    asked: list[Preprocess] = []
+    uploads = SimpleNamespace(file=lambda name, owner: tmp_path / "picture", size=lambda name, owner: own, keep=lambda *made: None)
+    preprocessing = SimpleNamespace(made=lambda one: asked.append(one) or Preprocessed(one.task, 1, 1, bytes(3)))
+    UserGuides(SimpleNamespace(uploads=uploads, catalog=None, dispatcher=SimpleNamespace(preprocessing=preprocessing)), SimpleNamespace(id="me")).preview({"image": "0" * 64, "module": "canny"})
+    assert asked[0].size == wanted

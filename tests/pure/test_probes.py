@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from backend import Worker
-from backend.dispatch.measures import Measures
+from backend.dispatch.metrics import Measures
 from backend.flags import Refusal, parser, settings_from
 from backend.http import create_app
 from backend.messages import Calls, MemoryUse

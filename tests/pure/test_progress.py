@@ -92,6 +92,19 @@ def test_pages_hear_at_most_five_times_a_second_and_always_of_the_end(stage):
     assert stage.told[-1].step == 100
 
 
+def test_what_came_too_soon_to_be_told_is_told_when_nothing_follows_it(stage):
+    stage.jobs.begin("j", "ann", 1, (0,))
+    stage.step(0, 1)
+    stage.jobs.show("j", 0, b"at step 1")
+    assert stage.told[-1].preview == 0
+    stage.now += PUBLISH_SECONDS
+    stage.jobs.catch_up(["j", "unknown"])
+    assert stage.told[-1].preview == 1
+    stage.now += PUBLISH_SECONDS
+    stage.jobs.catch_up(["j"])
+    assert len(stage.told) == 2, "what was told already is not told again"
+
+
 def test_words_about_unknown_jobs_are_ignored(stage):
     stage.jobs.step("x", 0, 1, 10)
     stage.jobs.show("x", 0, b"")

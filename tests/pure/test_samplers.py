@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from backend.sampling import coefficients, samplers
 from backend.sampling.noise_table import NoiseTable, scaled_linear_alphas
@@ -19,7 +18,6 @@ from backend.sampling.protocol import Noisy
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import karras_sigmas, resolve_sigmas, timestep_sigmas
 
-torch.set_num_threads(1)
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "samplers.json").read_text())
 LABELS = {
     "euler": "Euler",
@@ -51,6 +49,15 @@ ALL = pytest.mark.parametrize("row", SAMPLERS.values(), ids=list(SAMPLERS))
 MODEL = NoiseTable.from_betas()
 MEAN, STD = 0.3, 0.7
 NOISELESS = {"eta": 0.0, "s_churn": 0.0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_torch():
+    """Loading it takes seconds, which a process saves that collects these tests and leaves them to another one."""
+    global torch
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def drive(sampler, denoise):

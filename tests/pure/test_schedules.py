@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.sampling.img2img_steps import img2img_start, img2img_steps
 from backend.sampling.names import sampler_named, schedule_named
 from backend.sampling.noise_table import (
     NoiseTable,
@@ -27,8 +28,6 @@ from backend.sampling.schedules import (
     SCHEDULES,
     ScheduleSettings,
     ddim_timesteps,
-    img2img_start,
-    img2img_steps,
     karras_sigmas,
     resolve_sigmas,
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from backend import LOCAL, User
 from backend.errors import EaselError, InvalidRequest, NotAllowed, NotFound
 from backend.prompt.styles import apply_styles, extract_styles
+from backend.prompt_library import styles_csv
 from backend.prompt_library.styles_csv import Style, Styles, read, written
 from tests.examples import examples
 
@@ -124,6 +125,24 @@ def test_a_file_that_is_no_style_file_is_not_overwritten(styles: Styles, tmp_pat
     with pytest.raises(NotAllowed, match="nothing is lost"):
         styles.keep(Style("A"), LOCAL)
     assert (tmp_path / "styles.csv").read_text("utf-8") == "my,own\ntable,here\n"
+
+
+@pytest.mark.parametrize("texts", [("\n" * 60_000, ""), ("," * 99_999, "," * 99_999)], ids=["lines", "commas"])
+def test_no_style_makes_the_file_unreadable(styles: Styles, texts: tuple[str, str]) -> None:
+    styles.keep(Style("first", "a fox", ""), ANN)
+    with pytest.raises(InvalidRequest, match="too long"):
+        styles.keep(Style("long", *texts), ANN)
+    assert [style.name for style in styles.of(ANN)] == ["first"]
+
+
+def test_the_file_of_styles_grows_no_larger_than_what_is_read(styles: Styles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(styles_csv, "MAX_BYTES", 1000)
+    with pytest.raises(InvalidRequest, match="too long"):
+        for number in range(100):
+            styles.keep(Style(f"{number}", "x" * 90, ""), ANN)
+    kept = [style.name for style in styles.of(ANN)]
+    assert len(kept) > 5
+    styles.drop(kept[0], ANN)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.needed_files import files_of, missing_upscalers, needed, resolved, restorers_there
+from backend.catalog.request_files import files_of, missing_upscalers, needed, resolved, restorers_there
 from backend.errors import InvalidRequest, NotFound
 from backend.image import infotext
 from backend.image.extras_text import extras_request, infotext_values
+from backend.request.choices import EXTRAS
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS
 from tests.pure.test_catalog import write
 
 PICTURE = "0" * 64
@@ -186,6 +186,8 @@ def edited(**values: object) -> Request:
      {"Postprocess upscale by": 4.0, "Postprocess upscaler": "Lanczos", "Postprocess upscaler 2": "Nearest", "Postprocess upscaler 2 visibility": 0.25}),
     ({"gfpgan_visibility": 0.5}, {"GFPGAN visibility": 0.5}),
     ({"codeformer_visibility": 1, "codeformer_weight": 0.3}, {"CodeFormer visibility": 1.0, "CodeFormer weight": 0.3}),
+    ({"face_swap": PICTURE}, {"Face swap targets": "0"}),
+    ({"face_swap": PICTURE, "face_swap_targets": "all", "face_swap_gender": "Female"}, {"Face swap targets": "all", "Face swap gender": "Female"}),
 ])
 def test_automatic1111s_keys_tell_what_was_done(values: dict, keys: dict) -> None:
     assert infotext_values(edited(**values)) == keys

@@ -11,7 +11,7 @@ import pytest
 
 from backend import Backend, InvalidRequest, Settings
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.needed_files import files_of
+from backend.catalog.request_files import files_of
 from backend.facade.submission import Submission
 from backend.image import infotext
 from backend.request.request import Request

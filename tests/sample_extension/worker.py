@@ -18,7 +18,7 @@ from backend.worker.guidance.hook_table import HookRow
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.row import Row
 from backend.worker.house import WorkerHouse
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 
 BREAKS = 1.0
 

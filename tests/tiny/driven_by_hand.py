@@ -16,9 +16,9 @@ from backend.worker.draw.work_items import EncodeText, Shared
 from backend.worker.engine.program_building import canvas_of
 from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 
 Answers = Mapping[type, Callable[[Any], Any]]
 NOTHING_ELSE: Answers = MappingProxyType({})

@@ -59,10 +59,10 @@ def waits_again(house: Guest, jobs: list[Job]) -> bool:
     return any(job.attempts and job.state in ("queued", "running") for job in now)
 
 
-def until(true: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What `true()` gives once it is something; AssertionError when that takes too long."""
+def until(true: Callable[[], Any], seconds: float = 60.0, every: float = 0.01) -> Any:
+    """What `true()` gives once it is something, asked so often; AssertionError when that takes too long."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(every)
     return value

@@ -14,7 +14,7 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from tests.tiny import ip_adapters, t2i_adapters
 from tests.tiny import test_ip_adapter as ip
 from tests.tiny import test_t2i_adapter as t2i

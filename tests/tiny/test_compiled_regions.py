@@ -17,17 +17,17 @@ from torch import Tensor
 from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import MemoryUse
 from backend.settings import COMPILE, HOME
-from backend.worker.adapters.branches import Branches
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.device import place
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.compiled_regions import COMPILES, CompiledRegions, compiled_regions
+from backend.worker.models.graph_capture import RepeatedCall
+from backend.worker.models.graph_replay import SEEN, Recordings
 from backend.worker.models.memory import Memory
-from backend.worker.models.network_graph import RepeatedCall
-from backend.worker.models.recordings import SEEN, Recordings
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_controlnet import row
@@ -76,7 +76,8 @@ def answers(*rows: Row) -> Tensor:
 def styled(model: Model, seed: int, weight: float) -> Row:
     path = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
     module = model.denoiser.get_submodule(path)
-    factors = LowRank(torch.ones(4, module.in_features), torch.ones(module.out_features, 4), 0.1)
+    down = torch.linspace(-1, 1, module.in_features).expand(4, -1)      # what a layer norm gives sums up to nothing
+    factors = LowRank(down, torch.ones(module.out_features, 4), 0.1)
     return row(model, seed, branches=(Branches({path: FittedLayer(module, "lora", 4, {}, "", factors)}, weight, key=1),))
 
 
@@ -174,7 +175,9 @@ def test_the_real_compiler_gives_the_same_within_rounding_with_loras_beside_it(m
     packs = [[row(model, 1), row(model, 2)], [row(model, 3)] * 4, [row(model, 1), styled(model, 2, 0.5)]]
     with torch.inference_mode():
         expected = [answers(*pack) for pack in packs]
-        model.compiled = CompiledRegions.of(model.denoiser)
+        regions = CompiledRegions.of(model.denoiser)
+        stage = [each for each in regions.blocks if each[0] in set(model.denoiser.down_blocks[0].modules())]
+        model.compiled = CompiledRegions(stage)     # has both kinds; the compiler needs seconds for each further pair of widths
         compiled = torch._dynamo.utils.counters["stats"]
         for pack, plain in zip(packs, expected, strict=True):
             assert torch.allclose(answers(*pack), plain, atol=1e-4)
@@ -190,15 +193,19 @@ def test_without_a_compiler_on_the_machine_that_is_one_sentence(tmp_path: Path) 
     code = """
 import logging, torch
 from backend.worker.models.compiled_regions import CompiledRegions
-from diffusers.models.resnet import ResnetBlock2D
 logging.basicConfig(format="%(message)s")
-net = torch.nn.Sequential(ResnetBlock2D(in_channels=8, temb_channels=None, groups=2)).requires_grad_(False)
+
+class ResnetBlock2D(torch.nn.Module):
+    def forward(self, x):
+        return x.sin() * x.cos()
+
+net = torch.nn.Sequential(ResnetBlock2D())
 x = torch.randn(1, 8, 4, 4)
-plain = net[0](x, None)
+plain = net[0](x)
 regions = CompiledRegions.of(net)
 for _ in range(2):
     with torch.inference_mode(), regions.attached(()):
-        print(torch.equal(net[0](x, None), plain))
+        print(torch.equal(net[0](x), plain))
 """
     environment = {**os.environ, "CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(HOME)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=HOME)

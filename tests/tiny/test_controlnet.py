@@ -17,9 +17,9 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.device import place
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import stacked
+from backend.worker.models.encoded_text import stacked
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny import controlnets
 from tests.tiny.ldm import save_folder, tiny, tiny_sdxl
 

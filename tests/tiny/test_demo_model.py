@@ -9,11 +9,11 @@ from diffusers import AutoencoderKL
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from backend.prompt.tokenizer import Tokenizer
-from training.autoencoder import reconstructed
 from training.checker import judge, look
 from training.drawing import draw
 from training.measure import Question, load, sample
 from training.scenes import COLOURS, SHAPES, SIZES, Scene, Thing, random_scenes
+from training.train_autoencoder import reconstructed
 
 DEMO = Path(__file__).parents[2] / "models" / "demo"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,22 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.needed_files import files_of, resolved
+from backend.catalog.request_files import files_of, resolved
 from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Failed, Picture, Progress, Run
 from backend.request.request import Request
+from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw import detailer
 from backend.worker.draw.detailer import _source as detailer_source
 from backend.worker.engine import object_finding
 from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
+from backend.worker.pixels.object_detection import Objects
 from tests.tiny import face_networks
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_engine import Studio
@@ -236,6 +240,19 @@ def test_after_hires_fix_it_is_drawn_at_the_first_size(house: tuple[Memory, Mode
     assert details.shape == (2 * SIZE, 2 * SIZE, 3) and within(changed(details, whole), (40, 60, 100, 120), 4)
 
 
+def test_a_detector_as_ultralytics_saves_it_finds_what_is_drawn_again(house: tuple[Memory, ModelCatalog], plain: np.ndarray) -> None:
+    _, catalog = house
+    shutil.copy(HOME / "tests" / "data" / "detectors" / "yolov8n-seg.pt", catalog.models[0] / "adetailer" / "face_yolov8n.pt")
+    one, studio = finished(house, asked({"model": "face_yolov8n.pt", "confidence": 0.3, "most": 1, "classes": "hand"}))
+    assert changed(one, plain) and not studio.of(Picture)[0].notes
+    same, studio = finished(house, asked({"model": "face_yolov8n", "confidence": 1}))
+    assert np.array_equal(same, plain) and studio.of(Picture)[0].notes == (object_finding.NONE_FOUND.format(1, "face_yolov8n"),)
+    (catalog.models[0] / "adetailer" / "face_yolov8n.pt").write_bytes(b"cut off")
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: the file is broken or cut off"):
+        resolved(asked({"model": "face_yolov8n.pt"}), catalog)
+    (catalog.models[0] / "adetailer" / "face_yolov8n.pt").unlink()
+
+
 def test_faces_are_found_by_what_finds_them_for_restorers(house: tuple[Memory, ModelCatalog]) -> None:
     memory, catalog = house
     program = type("Asking", (), {"task": type("Of", (), {"run": Run("mine", "local", asked(), (0,), files_of(asked({"model": "Faces"}), catalog))}),
@@ -249,7 +266,7 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     memory, catalog = house
     with pytest.raises(InvalidRequest, match=r"detailers\[1\].model: 'nothing' is not in the list; there is: Faces, outlines, things.*models/adetailer"):
         resolved(asked({}, {"model": "nothing"}), catalog)
-    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'hand_yolov8n.pt' can hold code.*export model=hand_yolov8n.pt format=onnx.*put hand_yolov8n.onnx into models/adetailer"):
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'hand_yolov8n.pt' is not here: put the file into models/adetailer; there is: Faces, outlines, things"):
         resolved(asked({"model": "hand_yolov8n.pt"}), catalog)
     (tmp_path / "adetailer").mkdir()
     onnx.save(detector(), tmp_path / "adetailer" / "things.onnx")
@@ -258,10 +275,12 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     (tmp_path / "sams" / "broken").mkdir(parents=True)
     (tmp_path / "sams" / "broken" / "config.json").write_text('{"model_type": "sam"}')
     (tmp_path / "sams" / "broken" / "model.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(CheckpointError, match="broken cannot be loaded as SAM"):
+    with pytest.raises(CheckpointError, match="broken cannot be loaded: it is no SAM"):
         segmenter.load(ModelCatalog((tmp_path,)).find("segmenter", "broken"), memory.placement)
-    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'mediapipe_face_full' is a part of MediaPipe, which Easel does not have: choose Faces"):
-        resolved(asked({"model": "mediapipe_face_full"}), catalog)
+    with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: 'mediapipe_face_mesh_eyes_only' is a part of MediaPipe, which Easel does not have; what finds things here: Faces, outlines, things"):
+        resolved(asked({"model": "mediapipe_face_mesh_eyes_only"}), catalog)
+    with pytest.raises(InvalidRequest, match=r"what finds things here: Faces \(once det_10g.onnx lies in models/insightface\), things"):
+        resolved(asked({"model": "mediapipe_face_full"}), ModelCatalog((tmp_path,)))
     assert ("object_detector", "things.pt") in files_of(asked({"model": "things.pt"}), catalog), "under ultralytics' own name, too"
     with pytest.raises(InvalidRequest, match=r"detailers\[0\].model: .*det_10g.onnx into models/insightface"):
         resolved(asked({"model": "Faces"}), ModelCatalog((tmp_path,)))
@@ -271,7 +290,33 @@ def test_what_cannot_be_done_names_the_field(house: tuple[Memory, ModelCatalog],
     problem = studio.run().of(Failed)[0].problems[0]
     assert problem.field == "detailers[0].classes" and "there is: cat, dog" in problem.message
     onnx.save(detector(boxes_first=True), tmp_path / "adetailer" / "other.onnx")
+    older = detector(boxes_first=True)
+    rows = np.pad(numpy_helper.to_array(older.graph.initializer[0]), ((0, 0), (0, 0), (0, 1)))
+    older.graph.initializer[0].CopyFrom(numpy_helper.from_array(rows, "rows"))
+    older.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 7
+    onnx.save(older, tmp_path / "adetailer" / "sureness.onnx")
     (tmp_path / "adetailer" / "broken.onnx").write_bytes(b"no network")
-    for name, why in (("other", "without NMS"), ("broken", "finds objects")):
+    for name, why in (("other", "without NMS"), ("sureness", "without NMS"), ("broken", "finds objects")):
         with pytest.raises(CheckpointError, match=why):
             object_detector.load(ModelCatalog((tmp_path,)).find("object_detector", name), memory.placement)
+
+
+@pytest.mark.parametrize("more, left", [
+    ({}, [100, 0, 64]), ({"most": 1}, [0]), ({"most": 1, "most_by": "Confidence"}, [100]), ({"least_share": 0.05}, [0, 64]), ({"most_share": 0.1}, [100, 64]),
+    ({"most": 1, "most_share": 0.1}, [64]), ({"x_offset": 3}, [103, 3, 67]), ({"y_offset": 200}, []),
+])
+def test_which_of_the_objects_are_drawn_again_and_where_their_masks_lie(more: dict[str, object], left: list[int]) -> None:
+    boxes = np.array([(100, 0, 110, 10), (0, 0, 64, 64), (64, 64, 96, 96)], float)         # 0.6, 25 and 6 per cent of the picture
+    (unit,) = Request.parse({"detailers": [UNIT | more]}).detailers
+    masks = detailer._masks(Objects(boxes), unit, np.zeros((SIZE, SIZE, 3), np.uint8))
+    assert [mask.getbbox()[0] for mask in masks] == left
+    if more == {}:
+        moved = detailer._masks(Objects(boxes), Request.parse({"detailers": [UNIT | {"y_offset": 5}]}).detailers[0], np.zeros((SIZE, SIZE, 3), np.uint8))
+        assert moved[2].getbbox() == (64, 59, 96, 91), "up"
+
+
+def test_the_whole_picture_is_drawn_where_that_is_asked_for() -> None:
+    pixels, mask = np.zeros((SIZE, 2 * SIZE, 3), np.uint8), Image.new("L", (2 * SIZE, SIZE))
+    mask.paste(255, LEFT)
+    source = detailer_source(pixels, mask, max(pixels.shape), (SIZE, 2 * SIZE))
+    assert source.frame.box == (0, 0, 2 * SIZE, SIZE)

@@ -19,7 +19,7 @@ from backend.dispatch import watchdog
 from backend.dispatch.event_feed import OWN_SECONDS
 from backend.errors import InvalidRequest, NotAllowed, NotFound, StorageError, WorkerLost
 from backend.facade.submission import Submission
-from backend.messages import Command, Event, Ready, Stop, Waiting
+from backend.messages import Command, Event, Preprocess, Ready, Skip, Stop, Unload, Waiting
 from backend.request.request import FIELDS
 from backend.sampling.samplers import SAMPLERS
 from backend.store.picture_files import Pictures
@@ -151,6 +151,13 @@ def test_preview_and_progress_while_it_runs_and_nothing_after(house):
     let_go(house, job.id)
     house.wait(job.id)
     assert house.live(job.id) is None and house.preview(job.id) is None
+
+
+def test_a_page_hears_what_a_job_said_last_also_while_nothing_follows_it(house):
+    job = house.submit("hold=step:2")
+    until(lambda: any(event.get("preview") for event in house.watch(cursor=0)[1]))
+    let_go(house, job.id)
+    house.wait(job.id)
 
 
 def test_a_failed_job_tells_the_field_and_can_be_tried_again(house):
@@ -530,7 +537,8 @@ def test_a_cancel_of_a_job_that_waits_in_the_workers_hands_ends_nobody(house, mo
     assert worker_pid(house) == pid
 
 
-def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path):
+def test_a_stopped_worker_does_not_hold_up_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("backend.dispatch.supervisor.STOP_SECONDS", 1.0)
     backend = open_house(tmp_path)
     house = Guest(backend, "ann")
     job = house.submit("stop_at=step:1", prompt_expansion="Off")
@@ -558,6 +566,53 @@ def test_a_job_that_cannot_be_sent_fails_and_the_device_goes_on(house, monkeypat
     first, second, third = (house.submit() for _ in range(3))
     assert house.wait(first.id).state == "failed" and "something odd" in house.job(first.id).problems[0].message
     assert [house.wait(job.id).state for job in (second, third)] == ["done"] * 2
+
+
+def test_what_a_worker_is_told_outlasts_a_round_in_which_no_job_could_be_leased(house, monkeypatch):
+    supervisor, jobs = house._components.dispatcher._supervisors[0], house._components.jobs
+    lease, away = jobs.lease, [StorageError("The database is away.")]
+    job = house.submit("hold=step:2", batch_count=3)
+    until(lambda: (live := house.live(job.id)) and live.step)
+
+    def refused(*arguments: object) -> object:
+        if away:
+            raise away.pop()
+        return lease(*arguments)
+
+    monkeypatch.setattr(jobs, "lease", refused)
+    with supervisor._changed:       # in one round
+        supervisor.wake()
+        supervisor.measure(Skip(job.id))
+    done = house.wait(job.id)
+    assert not away and done.state == "done" and [image.index for image in done.images] == [1, 2]
+
+
+def test_a_command_that_cannot_be_sent_costs_no_job_of_its_round(house, monkeypatch):
+    """Whoever waits for its answer hears that none will come."""
+    supervisor = house._components.dispatcher._supervisors[0]
+    assert house.wait(house.submit().id).state == "done", "the worker is up"
+    send, go, odd_once = supervisor._handle.send, threading.Event(), [MemoryError()]
+
+    def odd(command: Command) -> None:
+        if isinstance(command, Unload):
+            go.wait(30)         # so that all that follows is sent in one round
+        if odd_once and isinstance(command, Preprocess):
+            raise odd_once.pop()
+        send(command)
+
+    monkeypatch.setattr(supervisor._handle, "send", odd)
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "PNG")
+    unit = {"module": "canny", "image": house.upload(out.getvalue()).id}
+    supervisor.unload()
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(house.guides.preview, unit, (64, 64), "mine")
+        until(lambda: any(isinstance(command, Preprocess) for command in supervisor._outbox))
+        jobs = [house.submit() for _ in range(2)]
+        go.set()
+        with pytest.raises(WorkerLost):
+            made.result(30)
+    assert [house.wait(job.id).state for job in jobs] == ["done"] * 2 and not odd_once
 
 
 @pytest.mark.parametrize("place", ["finish", "tell"])
@@ -832,7 +887,7 @@ def test_a_worker_lost_in_an_extensions_code_switches_that_off_and_fails_its_job
     try:
         first, second = submit(house, trouble), submit(house)
         if "cancelled" in trouble:
-            until(lambda: running(house, first.id))
+            until(lambda: house.status().workers[0].checkpoint)     # it has begun and hears no more
             house.cancel(first.id)
             until(lambda: house.extensions.working() == ("extensions.good",))
         job = house.wait(first.id)

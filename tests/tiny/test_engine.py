@@ -1,5 +1,6 @@
 """The engine's laws, on a tiny random network: who is beside you never matters, and one job's trouble stays its own."""
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from backend.request.request import Request
 from backend.sampling.samplers import SAMPLERS
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
+from backend.worker.guidance.hooks import Hook
 from backend.worker.models.memory import Memory
 from tests.tiny.ldm import save_folder, tiny
 
@@ -176,6 +178,44 @@ def test_an_error_fails_its_own_job_only(house, monkeypatch):
     assert [e.job for e in failed] == ["bad"] and "cannot read this" in failed[0].problems[0].message
     assert "job bad, picture 0" in failed[0].detail
     assert studio.of(Done, "good")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), StopIteration(), asyncio.CancelledError()], ids=repr)
+@pytest.mark.parametrize("moment", ["rows", "answers", "call", "words"])
+def test_what_would_end_a_process_fails_the_job_in_whose_work_it_is_raised(house, monkeypatch, error, moment):
+    class Ending(Hook):
+        def rows(self, noisy, rows):
+            ends(noisy.step == 1 and moment == "rows")
+            return [replace(row, watch=True) for row in rows] if moment == "call" else rows
+
+        def answers(self, noisy, rows, answers):
+            ends(noisy.step == 1 and moment == "answers")
+            return answers
+
+    def ends(now):
+        if now:
+            raise error
+
+    def denoise(rows):
+        ends(any(row.watch for row in rows))
+        return original(rows)
+
+    def encode(self, text, *rest):
+        ends(moment == "words" and "ending" in text)
+        return read(self, text, *rest)
+
+    original, model = engines.denoise, type(house[0].get(house[1]["first"]))
+    read = model.encode_text
+    monkeypatch.setattr("backend.worker.draw.pipeline.hooks_for", lambda request: [Ending()] if "ending" in request.prompt else [])
+    monkeypatch.setattr(engines, "denoise", denoise)
+    monkeypatch.setattr(model, "encode_text", encode)
+    studio = Studio(house)
+    for job, prompt in (("good", "a cat"), ("bad", "an ending"), ("later", "a dog")):
+        studio.add(job, BASE.replace(prompt=prompt))
+    studio.run()
+    assert [e.job for e in studio.of(Failed)] == ["bad"] and type(error).__name__ in studio.of(Failed)[0].detail
+    assert not studio.of(Failed)[0].problems[0].message.endswith(": "), "an error that says nothing has its name alone"
+    assert {e.job for e in studio.of(Done)} == {"good", "later"}
 
 
 def test_a_culprit_in_a_shared_call_is_found(house, monkeypatch):

@@ -87,7 +87,7 @@ def test_what_finds_faces_is_read_once_for_all_and_stays_as_long_as_it_is_used(t
     catalog = ModelCatalog((tmp_path,))
     detector = detector_in(memory, catalog.usable("face_detector")[0])
     network = analysis_in(memory, recognition_network((BUFFALO,), catalog))
-    assert sorted(read) == ["det_10g", "genderage", "w600k_r50"] and network.networks["detection"].session is detector.session
+    assert sorted(read) == ["2d106det", "det_10g", "genderage", "w600k_r50"] and network.networks["detection"].session is detector.session
     assert memory.bytes == sum((home / f"{name}.onnx").stat().st_size for name in read)
     assert len(network.faces(face_picture((3, 4), (9, 8)))) == len(detector.faces(face_picture((3, 4), (9, 8)))) == 2
     memory.drop("det_10g", "face_detector")

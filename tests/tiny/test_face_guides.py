@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from backend.catalog.guide_files import GUIDE_FACES, annotator_files, encoders
 from backend.catalog.model_catalog import ModelCatalog
-from backend.messages import Failed, Run
+from backend.messages import Failed, Picture, Run
 from backend.request.request import Request
 from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.device import place
@@ -121,6 +121,17 @@ def test_several_pictures_weights_regions_and_noise_count(house: House) -> None:
     found = [picture(house, unit | change) for change in changes]
     assert len({each.tobytes() for each in found}) == len(changes)
     assert np.array_equal(picture(house, unit | {"block_weights": "0:0"}), picture(house))
+
+
+def test_a_weight_type_for_blocks_that_a_model_has_not_is_told(house: House) -> None:
+    """Style and composition lie in single blocks of the published networks, which smaller ones may lack."""
+    def notes(**change: object) -> list[str]:
+        return [note for each in studio(house, ({"model": "plus", "image": ANN} | change,), {}).of(Picture) for note in each.notes]
+
+    assert notes() == []
+    assert notes(block_weights="0:0") == ["Guide 1 changes nothing: the weights of its blocks are all 0"]
+    assert notes(weight_type="composition") == ["Guide 1 changes nothing: this model has none of the blocks in which 'composition' acts"]
+    assert notes(weight_type="composition precise") == [], "it keeps the picture out of other blocks"
 
 
 def test_what_is_wrong_with_a_face_is_told_at_the_unit(house: House) -> None:

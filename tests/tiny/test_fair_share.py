@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from backend.dispatch.leased_jobs import CELLS, MAX_JOBS
+from backend.dispatch.in_flight_limits import CELLS, MAX_JOBS
 from backend.settings import Policy
 from backend.store.tables import JobRow
 from backend.worker.engine.admission import Admission
@@ -47,13 +47,13 @@ def test_three_people_one_of_them_with_a_plot_of_400_cells(tmp_path: Path, polic
     """How many cells begin between the moment when somebody else's picture is queued and that when it begins."""
     house = open_house(tmp_path, policy=policy)
     ann, others = Guest(house, "ann"), [Guest(house, "bob"), Guest(house, "eve")]
-    plot = ann.plots.create({"request": {"prompt": "slow=0.02", "width": 64, "height": 64, "steps": 4},
+    plot = ann.plots.create({"request": {"prompt": "slow=0.05", "width": 64, "height": 64, "steps": 4},
                              "axes": [{"label": "Seed", "values": "1-20"}, {"label": "CFG Scale", "values": "1-20"}]})
     assert ann.plots.get(plot).line.counts.total == 400
     until(lambda: ann.plots.get(plot).state["done"] >= 2)
     singles = []
     for _ in range(4):
-        jobs = [(other, other.submit("slow=0.02", steps=4).id) for other in others]
+        jobs = [(other, other.submit("slow=0.05", steps=4).id) for other in others]
         singles += [other.wait(job) for other, job in jobs]
     ann.plots.cancel(plot)
     with house.backend._components.database.read() as session:

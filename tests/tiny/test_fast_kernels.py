@@ -14,15 +14,15 @@ from torch.overrides import TorchFunctionMode
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.controlnet import ControlNet
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.adapters.reference import REFERENCES
 from backend.worker.device import place
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny.ldm import save_folder, tiny
 
 SHAPE = (4, 8, 8)

@@ -13,9 +13,9 @@ from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.merged import MergedWeights
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
-from backend.worker.models.network_graph import RepeatedCall
-from backend.worker.models.recordings import SEEN, Recordings
+from backend.worker.models.graph_capture import RepeatedCall
+from backend.worker.models.graph_replay import SEEN, Recordings
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from extensions.fp8_layers.worker import FP8, EightBitLayer, EightBits, rounded
 from tests.tiny.test_compiled_regions import model, styled

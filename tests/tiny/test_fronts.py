@@ -18,9 +18,9 @@ from sqlalchemy import text
 from backend.store.database import Database
 from tests.guest import Guest
 from tests.postgres import PostgresServer
-from tests.tiny.house import open_house, submit, until
+from tests.tiny.house import open_house, submit, until, waits_again
 
-JOBS = 200
+JOBS = 120
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("light_start")]
 
@@ -63,7 +63,7 @@ def test_what_one_front_is_given_the_other_draws_and_both_tell_it(pair: tuple[Gu
 
 def test_a_cancel_a_skip_and_a_pause_reach_the_front_that_draws(pair: tuple[Guest, Guest]) -> None:
     drawing, looking = pair
-    running = submit(looking, "slow=5", batch_count=2)
+    running = submit(looking, "slow=1.5", batch_count=2)
     until(lambda: looking.job(running.id).state == "running")
     looking.cancel(running.id)
     assert looking.wait(running.id).state == "cancelled"
@@ -125,7 +125,7 @@ def test_every_job_is_drawn_once_while_fronts_and_workers_are_killed(tmp_path: P
         killed = 0
         while any(state in ("queued", "running") for state in states(database)):
             time.sleep(0.7)
-            if killed < 6:
+            if killed < 6 and not waits_again(desk, jobs):
                 workers = fronts.workers()
                 if killed % 2 or not workers:
                     fronts.kill(dice.randrange(2))
@@ -136,7 +136,7 @@ def test_every_job_is_drawn_once_while_fronts_and_workers_are_killed(tmp_path: P
         fronts.close()
     done = [desk.job(job.id) for job in jobs]
     assert killed >= 4
-    assert {job.state for job in done} == {"done"}
+    assert [(job.state, job.problems) for job in done if job.state != "done"] == []
     assert all(sorted(image.index for image in job.images) == [0, 1] for job in done)
     with database.read() as session:
         ends = session.scalars(text("SELECT job FROM ends")).all()

@@ -13,7 +13,7 @@ from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.mask_hooks import Blend
 from backend.worker.guidance.row import Answer, Row
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
 
 EXTRAS = json.loads((Path(__file__).parents[1] / "golden" / "extras.json").read_text())
 

@@ -18,8 +18,8 @@ from backend.sampling.protocol import Noisy
 from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said, Strength, asked
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import stacked
+from backend.worker.models.encoded_text import stacked
+from backend.worker.models.model_base import Model
 from extensions.adaptive_projected_guidance.worker import Projected
 from extensions.cfg_zero_star.worker import ZeroStar
 from extensions.dynamic_thresholding.worker import Thresholded

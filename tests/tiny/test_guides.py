@@ -77,6 +77,12 @@ def test_a_narrow_stripe_does_not_fill_the_memory(size: tuple[int, int], pixel_p
     assert Annotate(asked, np.zeros((512, 2048, 3), np.uint8), (512, 512)).seen({})[1] == 512, "others keep what was asked"
 
 
+@pytest.mark.parametrize("module", [name for name, module in MODULES.items() if module.kind == "hint" and not module.files and name != KEY_POINTS])
+def test_every_preprocessor_bears_a_narrow_stripe(module: str) -> None:
+    stripe = np.repeat(np.linspace(0, 255, 20_000).astype(np.uint8)[:, None, None], 3, axis=2)
+    assert shown((2048, 1), files={PICTURE: png(stripe)}, module=module).shape == (2048, 1, 3)
+
+
 def test_what_preprocessors_make() -> None:
     assert (shown() == drawn_square()).all()
     edges = shown(module="canny", pixel_perfect=True)

@@ -17,7 +17,7 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.work_items import LoadGuide, ShowHint
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from tests.tiny import controlnets, t2i_adapters, test_img2img_parity
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import tiny

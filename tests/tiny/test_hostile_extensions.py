@@ -49,9 +49,10 @@ SCRIPT = '''
 import json, sys, time
 from pathlib import Path
 import backend.dispatch.watchdog as watchdog
+import backend.extensions.registration as registration
 import backend.house as houses
 
-houses.SECONDS = 4.0                # in the worker too, which imports this file again
+registration.SECONDS = 4.0              # in the worker too, which imports this file again
 watchdog.EXTENSION_SECONDS = 4.0
 
 
@@ -80,6 +81,7 @@ def main():
 
     try:
         plain()
+        Path(sys.argv[2], "blocking", "extension.py").write_text("raise ImportError")     # each worker after it would wait again
         for name in names[:3]:
             job = draw(**{name: 1.0})
             told["failed"][name] = [job.state, str(job.problems[0]) if job.problems else ""]

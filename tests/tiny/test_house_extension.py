@@ -127,7 +127,7 @@ def test_an_extension_from_the_form_to_the_picture_and_back(tmp_path):
     assert told["failed"] == ["failed", "The extension sample_extension failed. ArithmeticError: pushed too far"]
     assert told["refused"][0] == 422 and told["refused"][1]["field"] == "sample_push" and "pushed too far" in told["refused"][1]["message"]
     assert told["rest"] == 0                        # the others go on
-    assert any("sample_extension is switched off" in notice for notice in told["notices"])
+    assert any("The extension sample_extension is switched off. ArithmeticError" in notice for notice in told["notices"])
     assert (told["off"]["state"], told["off"]["wanted"]) == ("failed", False) and "pushed too far" in told["off"]["why"]
     assert list(told["kept"]["failed"]) == ["sample_extension"]
     assert told["again"] == [200, {"off": [], "failed": {}}]

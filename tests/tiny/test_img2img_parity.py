@@ -12,8 +12,8 @@ from backend.request.request import Request
 from backend.settings import HOME
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny.driven_by_hand import latent_of
 from training.drawing import draw as drawn
 from training.scenes import Scene, Thing

@@ -63,7 +63,7 @@ def test_strength_decides_how_many_steps_are_made(house, strength, fixed, steps)
 
 
 def test_a_picture_is_encoded_once_for_a_whole_job(house, monkeypatch):
-    from backend.worker.models.base import Model
+    from backend.worker.models.model_base import Model
 
     looked = []
     encoding = Model.encoding

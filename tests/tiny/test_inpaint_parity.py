@@ -19,8 +19,8 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.test_img2img_parity import INIT, STEPS, encoded, pipeline_of

@@ -16,15 +16,15 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.errors import CheckpointError
 from backend.worker.adapters import ip_adapter
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.attention_weights import attention_weights
-from backend.worker.adapters.image_projection import PicturePrompt, Shown
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.ip_adapter_attention_weights import attention_weights
+from backend.worker.adapters.ip_adapter_projection import PicturePrompt, Shown
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
 from backend.worker.models import clip_vision
-from backend.worker.models.base import Model
 from backend.worker.models.clip_vision import ClipVision
-from backend.worker.models.encoded import stacked
+from backend.worker.models.encoded_text import stacked
+from backend.worker.models.model_base import Model
 from tests.tiny import ip_adapters
 from tests.tiny.test_controlnet import model, own, row, use
 

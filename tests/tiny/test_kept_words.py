@@ -13,12 +13,13 @@ from torch import Tensor
 
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.attachment import NOTHING
+from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.key_value_cache import words_kept
 from backend.worker.guidance import network_call
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from tests.tiny import ip_adapters
 from tests.tiny import test_ip_adapter as ip
@@ -130,3 +131,27 @@ def made_by(picture: IPAdapter, rows: list[Row]) -> list[int]:
     for handle in handles:
         handle.remove()
     return calls
+
+
+@torch.inference_mode()
+def test_a_controlnet_looks_at_a_hint_once(model: Model, own: ControlNet, cache: ResultCache) -> None:
+    hints, calls = [use(own, seed=seed).data for seed in (7, 8)], []
+    plain = row(model)
+    rows = [replace(plain, uses=uses) for uses in (
+        (Use(own, 0.7, hints[0]),), (Use(own, 0.4, hints[1]), Use(own, 0.3, hints[0])), (Use(own, 0.5, hints[0]),), ())]
+    expected = denoised(rows)
+    own.kept_words = cache
+    handle = own.network.controlnet_cond_embedding.register_forward_hook(lambda module, given, found: calls.append(len(found)))
+    before = list(own.network.named_modules())
+    try:
+        assert all(map(torch.equal, denoised(rows), expected)) and calls == [1, 1], "each alone, whoever is beside it"
+        assert all(map(torch.equal, denoised([replace(each, sigma=1.0) for each in rows[::-1]])[::-1], denoised([replace(each, sigma=1.0) for each in rows])))
+        assert calls == [1, 1], "in all steps, for all rows"
+        tiled = denoised([replace(rows[0], tiling=True)])
+        assert calls == [1, 1, 1] and not torch.equal(tiled[0], expected[0])
+        own.kept_words = None
+        assert torch.equal(denoised([replace(rows[0], tiling=True)])[0], tiled[0]), "its opposite edges are neighbours to the hint, too"
+    finally:
+        own.kept_words = None
+        handle.remove()
+    assert list(own.network.named_modules()) == before

@@ -10,7 +10,7 @@ import pytest
 from backend.messages import Cancelled, Done, Failed, Picture, Progress, Run, Skipped
 from backend.worker.draw import init_image as source
 from backend.worker.draw import loopback as rounds
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from tests.tiny.test_engine import Studio, house
 from tests.tiny.test_init_image import FROM, INIT, MASK, draw, drawn, picture, png, spot
 

@@ -20,10 +20,10 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import OutOfMemory
 from backend.messages import Failed, Hashed, Loading, Picture, Progress
 from backend.worker.device import place
-from backend.worker.models import background_hash, base, denoiser_memory
-from backend.worker.models.base import Model
+from backend.worker.models import background_hash, denoiser_memory, model_base
 from backend.worker.models.device_transfer import move
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.upscaler import load as load_upscaler
 from tests.tiny import upscalers
 from tests.tiny.test_engine import BASE, Studio, counts, house
@@ -318,13 +318,13 @@ def test_a_checkpoint_is_moved_as_a_whole(house, monkeypatch) -> None:
     """And looked through again only after it has been elsewhere, or on the way there."""
     model, moved = house[0].get(house[1]["first"]), []
     there = torch.device("cpu", 1)
-    monkeypatch.setattr(base, "move", lambda networks, device: moved.append((networks, device)))
+    monkeypatch.setattr(model_base, "move", lambda networks, device: moved.append((networks, device)))
     model.to(there).to(there)
     assert moved == [(model.networks(), there)]
-    monkeypatch.setattr(base, "move", lambda networks, device: 1 / 0)
+    monkeypatch.setattr(model_base, "move", lambda networks, device: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         model.to(CPU)
-    monkeypatch.setattr(base, "move", lambda networks, device: moved.append((networks, device)))
+    monkeypatch.setattr(model_base, "move", lambda networks, device: moved.append((networks, device)))
     model.to(there)
     assert len(moved) == 2, "where it is after a move that failed is not known"
     model.to(CPU)
@@ -332,8 +332,8 @@ def test_a_checkpoint_is_moved_as_a_whole(house, monkeypatch) -> None:
 
 def test_its_bytes_are_counted_again_when_the_vae_goes_on_in_another_format(house, monkeypatch) -> None:
     model = house[0].get(house[1]["first"])
-    before, vae = model.bytes, sum(tensor.nbytes for tensor in base.tensors(model.vae))
-    monkeypatch.setattr(base, "tensors", lambda network: iter([next(network.parameters())]))
+    before, vae = model.bytes, sum(tensor.nbytes for tensor in model_base.tensors(model.vae))
+    monkeypatch.setattr(model_base, "tensors", lambda network: iter([next(network.parameters())]))
     assert model.bytes == before, "not counted at each look"
     monkeypatch.undo()
     model.vae.to(torch.float64)

@@ -16,9 +16,9 @@ import backend.worker.engine.engine as engines
 from backend.catalog.model_file import LORA
 from backend.messages import Failed, Picture
 from backend.prompt.network_terms import Applied
-from backend.worker.adapters import branches
-from backend.worker.adapters.network_changes import PromptNetworks
+from backend.worker.adapters import lora_branches
 from backend.worker.adapters.network_file import expected_bytes, read_network
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.engine.admission import PASSES, Admission
 from backend.worker.engine.row_counts import RowCurve
@@ -165,8 +165,8 @@ def test_the_bytes_of_a_calls_factors_are_known_before_they_are_made(folder: Pat
     rows = [networks.unet([Applied(LORA, name, 0.5, 0.5) for _, name in chance.sample(sorted(loaded), chance.randint(0, 3))]).branches
             for _ in range(4)]
     for some in (rows, rows[:1] * 3, rows[1:3]):
-        before = branches.stacked_bytes(some)
-        with branches.attached(some):
+        before = lora_branches.stacked_bytes(some)
+        with lora_branches.attached(some):
             kept = list(memory.stacked._held.values())
         assert before == kept[-1].nbytes if before else not any(some)
 

@@ -28,13 +28,13 @@ from torch import Tensor, nn
 from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.prompt.network_terms import Applied
-from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile, read_network
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny.ldm import save_folder, tiny
 from tests.tiny.networks import save
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from backend.catalog.network_fit import fit
-from backend.worker.adapters.branches import Branches, attached
+from backend.worker.adapters.lora_branches import Branches, attached
 from backend.worker.adapters.network_file import _layer
-from backend.worker.adapters.weight_rules import change
+from backend.worker.adapters.weight_deltas import change
 
 MODULES = {"linear": nn.Linear(6, 4), "square": nn.Linear(4, 4), "conv": nn.Conv2d(6, 4, 3, padding=1), "point": nn.Conv2d(4, 4, 1),
            "norm": nn.LayerNorm(4), "conv_in": nn.Conv2d(6, 4, 3, padding=1)}

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
-from backend.catalog.needed_files import files_of
 from backend.catalog.network_problems import network_problems
+from backend.catalog.request_files import files_of
 from backend.messages import Failed, Hashed, Picture, Run
 from backend.request.request import Request
 from backend.worker.device import place

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from backend.catalog.model_catalog import ModelCatalog
 from backend.prompt.network_terms import Applied
 from backend.request.request import Request
-from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.device import place
 from backend.worker.draw.work_items import LoadNetworks
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny import test_img2img_parity, test_sdxl_parity
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import Networks, save_folder, tiny, tiny_sd2, tiny_sdxl, unet_name

@@ -20,8 +20,8 @@ from backend.sampling.noise import ImageNoise
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.controlnet import ControlNet
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
 from backend.worker.adapters.reference import REFERENCES
 from backend.worker.device import Placement
@@ -29,8 +29,8 @@ from backend.worker.guidance.cfg_denoiser import CFGDenoiser, Conditioning, Said
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.lazy_latents import Calculate, LazyLatent, calculate, lazy_noise
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.sd1 import SD1
 from tests.tiny.ldm import tiny

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from backend.errors import InvalidRequest
 from backend.http import create_app
 from backend.http.openai.edits import Form, start_from
 from tests.pure.test_guides import FACE, PLAIN, picture_prompt
@@ -145,6 +146,9 @@ def test_further_pictures_of_an_edit_guide_by_an_ip_adapter(tmp_path: Path) -> N
     job = house.door.submit(start_from(house.door, Form({}, first, tuple(others)), {}))
     (unit,) = job.request.to_json()["guides"]
     assert unit["model"] == "plain" and len({job.request.init_image, unit["image"], *unit["more_images"]}) == 3
+    for units in ("{", "7", "[" * 50_000):
+        with pytest.raises(InvalidRequest, match="must be a list"):
+            start_from(house.door, Form({}, first, tuple(others)), {"guides": units})
     house.close()
 
 
@@ -202,7 +206,7 @@ def test_a_job_that_fails_is_an_error_with_its_reason(client: openai.OpenAI) -> 
 
 
 def test_who_hangs_up_lets_nothing_more_be_made(client: openai.OpenAI, address: str) -> None:
-    stream = client.images.generate(**{**SMALL, "prompt": "slow=1"}, n=5, stream=True, partial_images=3)
+    stream = client.images.generate(**{**SMALL, "prompt": "slow=0.4"}, n=5, stream=True, partial_images=3)
     next(iter(stream))
     stream.close()
     until(lambda: httpx.get(f"{address}/api/jobs", params={"limit": 1}).json()["jobs"][0]["state"] == "cancelled")

@@ -8,9 +8,9 @@ from PIL import Image
 
 from backend.errors import InvalidRequest
 from backend.request.choices import INPAINT_AREAS, MASKED_CONTENT
+from backend.request.cross_field_checks import OUTPAINT
 from backend.request.output_size import Margins, drawn, settled
 from backend.request.request import Request
-from backend.request.rules import OUTPAINT
 from backend.worker.draw import init_image as source
 from backend.worker.draw.outpaint import grown, grown_mask
 from tests.tiny.house import open_house

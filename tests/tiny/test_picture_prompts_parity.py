@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from backend.catalog.model_catalog import ModelCatalog
 from backend.request.request import Request
 from backend.worker.adapters import ip_adapter
-from backend.worker.adapters.image_projection import PicturePrompt, Shown
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.ip_adapter_projection import PicturePrompt, Shown
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.pipeline import draw
 from backend.worker.draw.plan import plan

@@ -19,7 +19,7 @@ from backend.worker.draw.init_image import Source
 from backend.worker.guidance.cfg_denoiser import Conditioning, Said, Strength
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Answer
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
 from backend.worker.models.memory import Memory
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_single, tiny

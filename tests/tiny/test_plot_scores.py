@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from starlette.testclient import TestClient
 
-from backend.errors import InvalidRequest, NotFound
+from backend.errors import InvalidRequest, NotFound, StorageError
 from backend.http import create_app
 from backend.messages import MeasureDistance, Score, Scored
 from backend.store.scores import Scores
@@ -89,6 +89,32 @@ def test_a_spread_waits_for_its_whole_row(house: Guest) -> None:
     found = scored(house, plot, "spread", cells=6)
     rows = [{found[f"{x},{y}"]["spread"] for x in range(3)} for y in range(2)]
     assert all(len(row) == 1 for row in rows)
+
+
+@pytest.mark.parametrize(("of", "method", "error", "measured"), [
+    ("scores", "missing", StorageError("It is away."), True), ("scores", "record", StorageError("It is away."), True),
+    ("self", "_command", StorageError("It is away."), True), ("self", "_command", ZeroDivisionError("something odd"), False),
+])
+def test_an_error_on_the_way_leaves_no_picture_waiting_for_good(
+    house: Guest, monkeypatch: pytest.MonkeyPatch, of: str, method: str, error: Exception, measured: bool
+) -> None:
+    monkeypatch.setattr("backend.dispatch.scoring.RETRY_SECONDS", 0.1)
+    scoring, once = house._components.dispatcher.scoring, [error]
+    whole = scoring._scores if of == "scores" else scoring
+    call = getattr(whole, method)
+
+    def odd(*given: object) -> object:
+        if once:
+            raise once.pop()
+        return call(*given)
+
+    plot = plotted(house, ("Seed", "7"))
+    until(lambda: house.plots.get(plot).state["state"] == "done")
+    monkeypatch.setattr(whole, method, odd)
+    house.plots.scores.switch(plot, {"kinds": ["sharpness"]})
+    (found,) = scored(house, plot, "sharpness", cells=1).values()
+    assert not once and (found["sharpness"] is not None) is measured
+    assert not scoring._sent
 
 
 def test_workers_that_die_over_it_cost_nothing(house: Guest) -> None:

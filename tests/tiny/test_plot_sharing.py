@@ -118,9 +118,9 @@ def drawn(house, cells: Mapping[str, Request], policy="solo") -> Plotter:
     return plotter
 
 
-def one_by_one(house, cells: Mapping[str, Request], plot=True) -> dict[str, bytes]:
+def one_by_one(house, cells: Mapping[str, Request], plot=True, policy="solo") -> dict[str, bytes]:
     """Each in hand alone: nothing to share. `plot`: at the row count of plots all the same."""
-    plotter = Plotter(house)
+    plotter = Plotter(house, policy)
     for job, request in cells.items():
         plotter.add(job, request, f"plot of {job}" if plot else "")
         plotter.run()
@@ -205,7 +205,7 @@ def test_a_cell_is_the_same_whoever_is_beside_it(house, calls):
 def test_a_refiner_of_the_shared_pass_decodes_for_all(house, policy):
     refined = {"refiner_checkpoint": "second", "refiner_switch_at": 0.5, "hires_fix_refiner_pass": "first pass", "hr_upscaler": "Lanczos"}
     cells = hires_cells(**refined) | {"no second pass": HIRES.replace(denoising_strength=0, **refined)}
-    alone, together = one_by_one(house, cells), drawn(house, cells, policy).pictures
+    alone, together = one_by_one(house, cells, policy=policy), drawn(house, cells, policy).pictures
     assert difference((together[job] for job in cells), (alone[job] for job in cells)) <= 1
 
 
@@ -342,9 +342,13 @@ def test_the_first_pass_reads_nothing_that_its_key_leaves_out(house, monkeypatch
         "denoising_strength": 0.9, "extra_noise": 0.1, "face_restoration_weight": 0.1, "image_format": "jpg", "image_quality": 5,
         "webp_lossless": True, "folder_pattern": "x", "name_pattern": "y", "save_grid": True, "save_incomplete_images": True,
         "preview_every": 1, "preview_method": "Full", "template": "z", "negative_template": "w", "face_restoration": "None", "detailers": (),
-    }
+    } | {name: another(FIELDS[name]) for name in READ_LATER if name.startswith("face_")} | {"face_restoration": "None"}
     assert other.keys() == set(READ_LATER)
-    one_by_one(house, {"plain": HIRES, "other": HIRES.replace(**other)})
+    plotter = Plotter(house)
+    for job, request in {"plain": HIRES, "other": HIRES.replace(**other)}.items():
+        plotter.add(job, request, job)
+        plotter.run()
+    assert [each.job for each in plotter.of(Failed)] == ["other"], "there are no faces to swap, which comes after the passes"
     assert len(found) == 2 and torch.equal(*found)
 
 

@@ -17,8 +17,8 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.catalog.model_file import ModelFile
 from backend.image import save
 from backend.messages import Cancelled, Done, Failed, Loading, Picture, Progress, Run
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.worker.device import place
 from backend.worker.engine.engine import Engine
 from backend.worker.models.face_detector import load as load_detector

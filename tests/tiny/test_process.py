@@ -2,16 +2,19 @@
 
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import backend.worker.engine.engine as engines
 from backend.catalog.model_catalog import ModelCatalog
+from backend.dispatch.worker_handle import run_worker
 from backend.messages import (
     ALIVE_SECONDS,
     Alive,
@@ -29,7 +32,7 @@ from backend.messages import (
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.models.memory import Memory
-from backend.worker.process import MAX_EVENTS, _write, main
+from backend.worker.process import MAX_EVENTS, _read, _write
 from tests.tiny.ldm import save_folder, tiny
 
 REQUEST = Request(prompt="a cat", width=64, height=64, steps=2, seed=1, variation_seed=1)
@@ -44,10 +47,11 @@ def checkpoint(tmp_path_factory):
 
 
 class Worker:
-    def __init__(self, device="cpu"):
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, device="cpu", start="spawn"):
+        context = multiprocessing.get_context(start)
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=main, args=(theirs, device, "solo"), daemon=True)
+        arguments = ("backend.worker.process", theirs, device, "solo", (), {})
+        self.process = context.Process(target=run_worker, args=arguments, daemon=True)
         self.process.start()
         theirs.close()
 
@@ -69,9 +73,12 @@ def worker():
     worker.process.join()
 
 
-def test_it_draws_cancels_and_stops(worker, checkpoint):
+def test_it_tells_of_itself_draws_cancels_and_stops(worker, checkpoint):
     assert isinstance(ready := worker.hear(), Ready)
     assert ready.memory > 2**29 and 1e8 < ready.speed < 1e15
+    idle = worker.until(Alive)
+    assert idle.activity == "idle" and 2**20 < idle.memory.worker <= idle.memory.device
+    assert_silent_while_it_is_stopped(worker)
     worker.connection.send(Run("one", "local", REQUEST, (0,), {("checkpoint", ""): checkpoint}))
     assert len(worker.until(Picture).pixels) == 64 * 64 * 3
     assert worker.until(Done).job == "one"
@@ -84,24 +91,21 @@ def test_it_draws_cancels_and_stops(worker, checkpoint):
     assert worker.process.exitcode == 0
 
 
-def test_it_goes_when_the_front_is_gone_even_in_the_middle_of_a_job(worker, checkpoint):
-    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), (0,), {("checkpoint", ""): checkpoint}))
-    worker.until(Progress)
-    worker.connection.close()
-    worker.process.join(PATIENCE)
-    assert worker.process.exitcode == 0
-
-
-def test_it_says_what_it_does_and_nothing_once_it_is_stopped(worker, checkpoint):
-    assert isinstance(worker.hear(), Ready)
-    idle = worker.until(Alive)
-    assert idle.activity == "idle" and 2**20 < idle.memory.worker <= idle.memory.device
+def assert_silent_while_it_is_stopped(worker):
     os.kill(worker.process.pid, signal.SIGSTOP)
     while worker.connection.poll(ALIVE_SECONDS):
         worker.connection.recv()
     assert not worker.connection.poll(3 * ALIVE_SECONDS)
     os.kill(worker.process.pid, signal.SIGCONT)
     worker.until(Alive)
+
+
+def test_it_goes_when_the_front_is_gone_even_in_the_middle_of_a_job(worker, checkpoint):
+    worker.connection.send(Run("long", "local", REQUEST.replace(steps=1000), (0,), {("checkpoint", ""): checkpoint}))
+    worker.until(Progress)
+    worker.connection.close()
+    worker.process.join(PATIENCE)
+    assert worker.process.exitcode == 0
 
 
 def test_a_long_call_is_told_while_it_lasts(checkpoint, monkeypatch):
@@ -158,7 +162,26 @@ def test_drawing_goes_on_while_a_picture_is_being_sent(checkpoint):
 
 
 def test_a_device_that_does_not_exist_is_refused_with_a_sentence():
-    worker = Worker("cuda:99")
+    worker = Worker("cuda:99", "fork")      # it has torch from here, and computes nothing
     refused = worker.hear()
     assert isinstance(refused, Refused) and "cuda:99" in refused.message
     worker.process.join(PATIENCE)
+
+
+class Gone(BaseException):
+    """In the place of the end of the process."""
+
+
+def test_a_worker_that_hears_or_says_nothing_any_more_ends(monkeypatch):
+    def end(code):
+        raise Gone(code)
+
+    def broken(*_):
+        raise pickle.UnpicklingError("no command")
+
+    monkeypatch.setattr(os, "_exit", end)
+    events = queue.Queue()
+    events.put("an event")
+    for work in (lambda: _read(SimpleNamespace(recv=broken), queue.SimpleQueue(), SimpleNamespace()), lambda: _write(SimpleNamespace(send=broken), events)):
+        with pytest.raises(Gone, match="1"):
+            work()

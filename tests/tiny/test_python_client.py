@@ -103,7 +103,7 @@ def test_what_is_wrong_is_named_by_field(easel: Any) -> None:
 
 
 def test_a_job_is_cancelled_and_waited_for_only_so_long(easel: Any) -> None:
-    job = easel.submit(SMALL, prompt="slow=5")
+    job = easel.submit(SMALL, prompt="slow=1")
     with pytest.raises(TimeoutError):
         easel.wait(job, timeout=0.2)
     easel.cancel(job)
@@ -156,7 +156,7 @@ def test_the_same_without_blocking(address: str, tmp_path: Path) -> None:
             assert (await easel.check_plot(axes, **SMALL))["cells"] == 2
             plot = await easel.wait_plot(await easel.plot(axes, **SMALL), timeout=30, every=0.05)
             assert plot.done == 2 and await easel.export_plot(plot) and (await easel.cancel_plot(plot)).is_over
-            slow = await easel.submit(SMALL, prompt="slow=5")
+            slow = await easel.submit(SMALL, prompt="slow=1")
             assert (await easel.cancel(slow)).id == slow.id == (await easel.job(slow)).id
             with pytest.raises(client.JobFailed):
                 await easel.wait(slow)

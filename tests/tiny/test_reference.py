@@ -11,8 +11,8 @@ from torch import Tensor
 from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.reference import REFERENCES, attention_layers, statistics_layers
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import stacked
+from backend.worker.models.encoded_text import stacked
+from backend.worker.models.model_base import Model
 from tests.tiny.test_controlnet import model, own, row, use
 
 __all__ = ["model", "own"]

@@ -12,7 +12,7 @@ from backend.messages import Cancelled, Done, Failed, Picture, Run
 from backend.request.request import Request
 from backend.sampling.noise_table import NoiseTable
 from backend.worker.draw.plan import plan
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from tests.tiny.house import open_house
 from tests.tiny.test_engine import BASE, Studio, house
 

@@ -17,8 +17,8 @@ from backend.worker.device import place
 from backend.worker.guidance.hooks import Hook
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Group, Row, units, whole
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.vae import encoding
 from tests.tiny import toy_family
 from tests.tiny.ldm import save_folder, tiny

@@ -20,7 +20,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import MeasureDistance, Score, Scored
 from backend.worker.device import place
 from backend.worker.engine.current_work import CurrentWork
-from backend.worker.models import clip_encoder
+from backend.worker.models import clip_dual_encoder
 from backend.worker.models.memory import Memory
 from backend.worker.scores.frechet_distance import distance
 from backend.worker.scores.scorer import Scorer
@@ -97,7 +97,7 @@ def test_distance_is_zero_for_equal_sets_and_grows() -> None:
 @pytest.mark.parametrize("words", ["a small red circle on a blue background", "word " * 100, ""])
 def test_both_towers_are_those_of_transformers(tmp_path: Path, words: str) -> None:
     folder = random_clip(tmp_path)
-    own = clip_encoder.load(clip_file(tmp_path), place("cpu", exact=True))
+    own = clip_dual_encoder.load(clip_file(tmp_path), place("cpu", exact=True))
     theirs, tokens = CLIPModel.from_pretrained(folder).eval(), CLIPTokenizer.from_pretrained(folder)
     processor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_all_kinds_at_once(tmp_path: Path) -> None:
     first, second = noise(1), noise(2)
     command = Score("a", (png(first),), KINDS, "a red circle", png(second), clip_file(tmp_path))
     [told] = Told().of(command)
-    encoder = clip_encoder.load(clip_file(tmp_path), place("cpu", exact=True))
+    encoder = clip_dual_encoder.load(clip_file(tmp_path), place("cpu", exact=True))
     with torch.no_grad():
         seen = encoder.of_picture(first)
         wanted = {"clip_t": float(seen @ encoder.of_text("a red circle")), "clip_i": float(seen @ encoder.of_picture(second)),

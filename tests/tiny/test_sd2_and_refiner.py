@@ -21,9 +21,9 @@ from backend.worker.adapters.embedding_file import EmbeddingFile
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
 from backend.worker.models.loader import load
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from tests.tiny import controlnets, ldm, test_controlnet, test_img2img_parity, test_sdxl_parity
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.networks import attention, lora, save, tensors

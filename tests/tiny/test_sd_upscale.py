@@ -13,7 +13,7 @@ from backend.request.output_size import settled
 from backend.request.request import Request
 from backend.worker.draw import sd_upscale as redraw
 from backend.worker.draw.sd_upscale import side_by_side
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from tests.tiny.test_engine import house
 from tests.tiny.test_init_image import FROM, INIT, MASK, draw, drawn, picture
 

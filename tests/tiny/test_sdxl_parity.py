@@ -23,9 +23,9 @@ from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.worker.device import place
 from backend.worker.draw.init_image import Source
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.sdxl import SIZES
 from tests.tiny.driven_by_hand import latent_of
 from tests.tiny.ldm import save_folder, tiny_sdxl

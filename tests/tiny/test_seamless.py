@@ -13,7 +13,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Picture
 from backend.settings import HOME
 from backend.worker.device import place
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
 from backend.worker.models.memory import Memory
 from backend.worker.models.seamless import seamless
 from tests.tiny.test_engine import BASE, Studio, house

@@ -14,8 +14,8 @@ from torch import Tensor
 import backend.worker.engine.engine as engines
 from backend.errors import EaselError
 from backend.messages import Cancelled, Done, Failed, Picture, Progress, Run
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.side_stream import Later, NoStream, Reading, at_once, within
 from tests.tiny.test_engine import BASE, Studio, house
 from tests.tiny.test_init_image import FROM, INIT, picture, png

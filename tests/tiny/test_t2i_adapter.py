@@ -16,8 +16,8 @@ from backend.worker.adapters.adapter import Use
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.guidance.preconditioning import denoise
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import stacked
+from backend.worker.models.encoded_text import stacked
+from backend.worker.models.model_base import Model
 from tests.tiny import t2i_adapters
 from tests.tiny.test_controlnet import hint, model, own, row, use
 

@@ -11,9 +11,9 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture
 from backend.settings import HOME
 from backend.worker.device import place
-from backend.worker.models import vae_memory as footprint
-from backend.worker.models.base import Model
+from backend.worker.models import vae_memory_estimate as footprint
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.seamless import seamless
 from backend.worker.models.vae_tiles import Tiles
 from tests.tiny.test_engine import BASE, Studio, house

@@ -325,17 +325,19 @@ def test_instant_ids_points_are_found_in_the_face_that_is_meant(tmp_path: Path) 
         assert np.abs(np.array(points)[:, :2] - wanted).max() < 0.01
 
 
-def test_memory_that_is_short_makes_no_file_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_short_makes_no_file_a_broken_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "a.pth"
+    torch.save({"a": torch.ones(1)}, file)
     def full(*asked: object, **more: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     name, trained = next(iter(TRAINED.items()))
     monkeypatch.setitem(TRAINED, name, replace(trained, load=full, call=full))
     with pytest.raises(torch.OutOfMemoryError):
-        load(name, [Path("a.pth")])
+        load(name, [file])
     with pytest.raises(torch.OutOfMemoryError):
         preprocessor(name, Detector(None, ()))(drawn_square(), 64, -1, -1)
     for reader, network in ((segmenter, SamModel), (captioner, BlipForConditionalGeneration)):
         monkeypatch.setattr(network, "from_pretrained", full)
         with pytest.raises(torch.OutOfMemoryError):
-            reader.load(ModelFile("any", "a", "a"), place("cpu", exact=True))
+            reader.load(ModelFile("any", "a", str(tmp_path)), place("cpu", exact=True))

@@ -239,13 +239,20 @@ def test_twenty_switches_stay_within_the_budget(tmp_path):
     assert memory.loaded.count("3") == 1
 
 
-def test_gfpgan_makes_the_same_face_twice(tmp_path):
-    upscaler = loaded(upscalers.made(GFPGAN), tmp_path, "GFPGANv1.4.pth")
+def test_gfpgan_makes_the_same_face_twice(tmp_path, monkeypatch):
+    """A narrow one that adds noise, as trained ones do; a new one's has no strength."""
+    def narrow(**sizes):
+        return GFPGAN(**{**sizes, "narrow": 1 / 16})
+
+    monkeypatch.setattr("spandrel.architectures.GFPGAN.GFPGAN", narrow)
+    state = {name: torch.ones(1) if tensor.shape == (1,) else tensor for name, tensor in upscalers.made(narrow).items()}
+    upscaler = loaded(state, tmp_path, "GFPGANv1.4.pth")
     assert upscaler.restores_faces
     face = picture(512, 512)
     with torch.inference_mode():
         first = upscaler.restore(face)
         assert first.shape == face.shape and np.array_equal(first, upscaler.restore(face)), "its noise is not drawn anew"
+        assert len(np.unique(first)) > 100
 
 
 def test_codeformers_weight_reaches_it(tmp_path, monkeypatch):

@@ -101,8 +101,8 @@ def test_it_draws(api: Api, name: str) -> None:
 @pytest.mark.parametrize("call, words", [
     (drawing(script_name="Loopback", script_args=[]), "script_name"), (drawing(restore_faces=True), "CodeFormer"),
     (drawing(enable_hr=True, hr_upscaler="R-ESRGAN 4x+"), "hr_upscaler"), (lambda api: api.interrogate(PICTURE), "models/BLIP"),
-    (from_picture(script_name="Poor man's outpainting"), "script_name"),
-], ids=["loopback without a picture", "faces without a file", "upscaler without a file", "interrogate", "another outpainting"])
+    (from_picture(script_name="Poor man's outpainting"), "script_name"), (drawing(reactor=webuiapi.ReActor(img=PICTURE), alwayson_scripts={}), "inswapper_128.onnx"),
+], ids=["loopback without a picture", "faces without a file", "upscaler without a file", "interrogate", "another outpainting", "faces of another without a file"])
 def test_what_is_not_here_is_said(api: Api, call: Callable[[Api], Any], words: str) -> None:
     try:
         answer = str(call(api))
@@ -182,7 +182,7 @@ GONE: dict[str, Callable[[Api], Any]] = {
     "model keyword": lambda api: webuiapi.ModelKeywordInterface(api).get_keywords(),
 }
 NOT_HERE = {name for name in GONE if hasattr(Api, name)}
-ELSEWHERE = {"controlnet_version", "controlnet_model_list", "controlnet_module_list", "controlnet_detect"}      # test_a1111_guides.py
+ELSEWHERE = {"controlnet_version", "controlnet_model_list", "controlnet_module_list", "controlnet_detect"}      # test_a1111_controlnet_units.py
 
 
 def test_no_method_of_the_client_is_left_out() -> None:

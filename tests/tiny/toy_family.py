@@ -20,8 +20,8 @@ from backend.catalog.model_file import ModelFile
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Flow, Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models.base import Component, Components, Model
-from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models.encoded_text import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models.model_base import Component, Components, Model
 from backend.worker.models.preview_colours import preview_factors
 from backend.worker.models.tensor_files import Format
 

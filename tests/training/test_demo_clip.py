@@ -14,8 +14,8 @@ from transformers import CLIPModel, CLIPProcessor, CLIPVisionModelWithProjection
 
 from backend.catalog.model_catalog import ModelCatalog
 from backend.worker.device import place
-from backend.worker.models import clip_encoder, clip_vision
-from backend.worker.models.clip_encoder import ClipEncoder
+from backend.worker.models import clip_dual_encoder, clip_vision
+from backend.worker.models.clip_dual_encoder import ClipEncoder
 from training.captions import caption
 from training.drawing import draw
 from training.measure_clip import nearer, others, right_caption
@@ -28,7 +28,7 @@ RED_CIRCLE = Scene("white", (Thing("red", "circle"),))
 
 @cache
 def demo() -> ClipEncoder:
-    return clip_encoder.load(ModelCatalog((MODELS,)).find("clip", "demo"), place("cpu", exact=True))
+    return clip_dual_encoder.load(ModelCatalog((MODELS,)).find("clip", "demo"), place("cpu", exact=True))
 
 
 def drawn(scene: Scene, number: int = 1) -> np.ndarray:

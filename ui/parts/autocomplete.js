@@ -129,8 +129,10 @@ function put() {
 }
 
 function keys(event) {
-  if (!list || event.target !== area || event.isComposing) return;
-  if (event.ctrlKey || event.metaKey || event.altKey) return event.key === "Enter" ? close() : undefined;
+  if (event.isComposing) return;
+  const held = event.ctrlKey || event.metaKey || event.altKey;
+  if (held && event.key === "Enter") return close();        // it draws: what was asked a moment ago is not shown any more
+  if (held || !list || event.target !== area) return;
   const moves = { ArrowDown: 1, ArrowUp: -1 };
   if (event.key === "Enter" && active < 0) return close();
   if (event.key in moves && !event.shiftKey) choose(active < 0 && event.key === "ArrowUp" ? -1 : active + moves[event.key]);

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from backend import FIELDS, Backend, NotFound
-from ui.script_calls import script
+from ui.script_calls import QUIET, script
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,13 @@ def place(backend: Backend) -> Bar:
                             elem_classes=["icon", "icon-refresh"])
         gr.HTML('<p class="worker" id="worker"></p>', elem_id="worker_state")
     bar = Bar(checkpoint, refresh, gr.JSON(visible=False))
-    refresh.click(lambda: _renewed(backend), outputs=[checkpoint, bar.facts], queue=False, show_progress="hidden",
-                  api_visibility="private").then(**learn(bar))
+    refresh.click(lambda: _renewed(backend), outputs=[checkpoint, bar.facts], **QUIET).then(**learn(bar))
     return bar
 
 
 def wire_load(page: gr.Blocks, backend: Backend, bar: Bar) -> None:
     """A page opened later than the server knows the models that came since."""
-    page.load(lambda: _renewed(backend, refresh=False), outputs=[bar.checkpoint, bar.facts], queue=False,
-              show_progress="hidden", api_visibility="private").then(**learn(bar))
+    page.load(lambda: _renewed(backend, refresh=False), outputs=[bar.checkpoint, bar.facts], **QUIET).then(**learn(bar))
 
 
 def learn(bar: Bar) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The lists of upscalers, VAEs and detectors in every tab: those that need no file, then the files in the folders."""
+"""The lists of upscalers, VAEs, detectors and face models in every tab: what needs no file, then the files."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from backend import Backend
-from ui.parts.actions import QUIET
 from ui.parts.checkpoint_bar import Bar
+from ui.script_calls import QUIET
 
-KINDS = ("upscaler", "vae", "object_detector")     # of fields, each called as the kind of files that it names
+KINDS = ("upscaler", "vae", "object_detector", "face_model")     # of fields, each called as its kind of files
 
 
 def wire(page: gr.Blocks, backend: Backend, bar: Bar) -> None:

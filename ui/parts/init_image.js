@@ -4,6 +4,7 @@ import { dropZone, filesOf } from "../scripts/drop_zone.js";
 import { on } from "../scripts/events.js";
 import { formOf } from "../scripts/form.js";
 import { currentTab, openTab } from "../scripts/tabs.js";
+import { photograph } from "./camera.js";
 import { BOTH, clear, held, INPAINT, made, mode, PLAIN, settled, SIDES, SKETCH } from "./mask_editor.js";
 import { note, say } from "./notices.js";
 import { shape } from "./size.js";
@@ -153,6 +154,7 @@ const acts = {
   clear,
   remove: () => form().replace({ init_image: "", mask: "", paint: "" }, "The picture is removed."),
   blank,
+  camera: async () => { const file = await photograph(); if (file) keep(file); },
 };
 
 function chosen(event) {

@@ -10,6 +10,7 @@ import gradio as gr
 from backend import Backend, EaselError
 from ui.current_user import door
 from ui.fields import Form
+from ui.script_calls import QUIET
 
 BOXES = ("prompt", "negative_prompt")
 
@@ -29,8 +30,8 @@ def wire_counters(form: Form, counters: dict[str, gr.HTML], backend: Backend) ->
     """Only the newest text is counted when typing is faster than counting."""
     for name, counter in counters.items():
         inputs = [form[name], form["checkpoint"], form["steps"], form["styles"], form["prompt_comments"]]
-        gr.on([component.change for component in inputs], _counting(backend, name), inputs, [counter], queue=False,
-              trigger_mode="always_last", show_progress="hidden", api_visibility="private")
+        gr.on([component.change for component in inputs], _counting(backend, name), inputs, [counter],
+              trigger_mode="always_last", **QUIET)
 
 
 def _counting(backend: Backend, name: str) -> Callable[..., str]:

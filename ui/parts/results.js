@@ -3,7 +3,7 @@ import { find, findAll, make } from "../scripts/dom.js";
 import { on } from "../scripts/events.js";
 import { examplePrompts, formOf } from "../scripts/form.js";
 import { shortcuts } from "../scripts/keys.js";
-import { Comparison } from "./comparison.js";
+import { Comparison } from "./comparison_slider.js";
 import { fillInfo } from "./infotext.js";
 import { addSource, openLightbox } from "./lightbox.js";
 import { note } from "./notices.js";

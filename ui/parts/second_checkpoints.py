@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from backend import FIELDS, Backend
-from ui.parts.actions import QUIET
 from ui.parts.checkpoint_bar import Bar, choices
+from ui.script_calls import QUIET
 
 MARK = "field-second_checkpoint"        # the class that the field table gives such a list
 

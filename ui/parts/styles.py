@@ -11,7 +11,7 @@ from backend import Backend
 from ui.current_user import door
 from ui.fields import Form
 from ui.fragment import fragment
-from ui.script_calls import script
+from ui.script_calls import QUIET, script
 
 
 def place(form: Form) -> None:
@@ -30,7 +30,7 @@ def wire(form: Form, backend: Backend, page: gr.Blocks) -> None:
     """The list is each visitor's own: asked for when the page loads, and again when a style was saved."""
     renew = gr.Button("Renew the list of styles", visible="hidden", elem_id=f"{form.tab}_renew_styles")
     for event in (page.load, renew.click):
-        event(_names(backend), outputs=[form["styles"]], queue=False, show_progress="hidden", api_visibility="private")
+        event(_names(backend), outputs=[form["styles"]], **QUIET)
 
 
 def place_dialogs() -> None:

@@ -1,21 +1,17 @@
 // Who is logged in, at the end of the bar: the way to one's own account, and out. Where nobody logs in there is nothing.
 import { appeared, make } from "../scripts/dom.js";
-import { ask } from "../scripts/http.js";
+import { ask, logOut } from "../scripts/http.js";
 import { withRoot } from "../scripts/root.js";
 import { on } from "../scripts/events.js";
 import { openMenu } from "./popup_menu.js";
 
 const ROLES = { viewer: "Viewer", artist: "Artist", admin: "Admin" };
 
-function leave() {
-  fetch(withRoot("/logout"), { method: "POST", redirect: "manual" }).finally(() => location.assign(withRoot("/login?left=1")));
-}
-
 function open(user, button) {
   openMenu(button, "Your account", [
     { label: `${user.name} · ${user.role}`, verbatim: true, disabled: true, act() {} },
     { label: "Account", act: () => location.assign(withRoot("/account")) },
-    { label: "Log out", act: leave },
+    { label: "Log out", act: logOut },
   ]);
 }
 

@@ -10,7 +10,7 @@ import gradio as gr
 
 from backend import FIELDS, Backend
 from ui.fields import Form
-from ui.parts import actions, checkpoint_bar, networks, plot_form, prompt, results, seed, size, styles
+from ui.parts import checkpoint_bar, generate, networks, plot_form, prompt, prompt_tools, results, seed, size, styles
 from ui.script_calls import script
 
 
@@ -19,7 +19,7 @@ class Workbench:
     """A tab in the making. At Generate the form's values pass the script `before`, then `complete` on the server."""
 
     form: Form
-    complete: actions.Complete = actions.as_it_is
+    complete: generate.Complete = generate.as_it_is
     before: str | None = None
 
 
@@ -43,14 +43,16 @@ def place(tab: str, backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks,
             with gr.Column(elem_classes=["source-panel", "card"]):
                 source(form)
         with gr.Column(elem_classes=["side"]):
-            generate = actions.place(form, backend)
+            with gr.Row(elem_classes=["actions"], elem_id=f"{tab}_actions"):
+                button = generate.buttons(form, backend)
+                prompt_tools.place(form, backend)
             results.place(tab)
         with gr.Column(elem_classes=["settings", "card"]):
             yield bench
             plot_form.place(tab)
     prompt.wire_counters(form, counters, backend)
     styles.wire(form, backend, page)
-    actions.wire_generate(generate, form, backend, bench.complete, bench.before)
+    generate.wire_generate(button, form, backend, bench.complete, bench.before)
     keep(form, page)
 
 
@@ -82,14 +84,35 @@ def guides(form: Form) -> None:
 
 
 def face_swap(form: Form) -> None:
-    """The fold in which a script places the picture of the face."""
+    """The fold in which a script places the pictures of faces, with what acts in this tab.
+
+    Extras enlarges by settings of its own; only img2img has a picture to start from.
+    """
     with gr.Accordion("Face swap", open=False, elem_id=f"{form.tab}_face_swap_fold"):
         gr.HTML('<div class="swap-place"></div>', elem_id=f"{form.tab}_swap", js_on_load=None, apply_default_css=False)
-        for name in ("face_swap", "face_swap_source", "face_swap_source_gender"):
+        form.place("face_swap")
+        for name in ("face_swap_pictures", "face_swap_choice", "face_swap_model", "face_swap_source",
+                     "face_swap_source_gender"):
             form.place(name)
         for name in ("face_swap_targets", "face_swap_sources"):
             form.place(name, lines=1, max_lines=1, info=FIELDS[name].help, placeholder="")
-        form.rest("face_swap")
+        for name in ("face_swap_gender", "face_swap_order", "face_swap_count_all", "face_swap_threshold",
+                     "face_swap_most", "face_swap_mask"):
+            form.place(name)
+        if form.tab == "img2img":
+            form.place("face_swap_place")
+        if form.tab != "extras":
+            _after_swap(form)
+
+
+def _after_swap(form: Form) -> None:
+    with gr.Accordion("After the swap", open=False, elem_id=f"{form.tab}_after_swap"):
+        form.place("face_swap_keep_original")
+        form.place("face_swap_upscaler")
+        for name in ("face_swap_upscale_by", "face_swap_upscaler_visibility"):
+            form.place(name)
+        for name in ("face_swap_upscale_first", "face_swap_upscale_always"):
+            form.place(name)
 
 
 def detailer(form: Form) -> None:

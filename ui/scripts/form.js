@@ -15,11 +15,12 @@ const learned = new Promise(resolve => { heard = resolve; });
 
 const written = value => JSON.stringify(value ?? null);
 
+const inputOf = box => find("input, select, textarea", box);
 const rowOf = name => fields[name] ?? fields[name.replace(/\[\d+\]\..*$/, "")]?.record?.[name.replace(/^.*\]\./, "")];
 
 // Seeds have more digits than a number here; a number that may be left empty is the text of one; a list is its JSON.
 function asText(name, value) {
-  if (fields[name]?.record) return typeof value === "string" ? value : JSON.stringify(value ?? []);
+  if (fields[name]?.record || fields[name]?.kind === "pictures") return typeof value === "string" ? value : JSON.stringify(value ?? []);
   if (fields[name]?.kind === "seed") return String(value ?? -1);
   return ["int", "float"].includes(fields[name]?.kind) && fields[name].default === "" ? String(value ?? "") : value;
 }
@@ -198,12 +199,12 @@ class Form {
       if (box) boxes.push(this.wrong(box, field, message));
       else note(sentence(field, message), 12000);
     }
-    if (focus && boxes[0]) find("input, textarea", boxes[0])?.focus();
+    if (focus && boxes[0]) inputOf(boxes[0])?.focus();
   }
 
   wrong(box, name, message) {
     this.clear(box);
-    const input = find("input, textarea", box);
+    const input = inputOf(box);
     const id = `${this.tab}_${name}_problem`;
     box.classList.add("wrong");
     input?.setAttribute("aria-invalid", "true");
@@ -220,7 +221,7 @@ class Form {
   clear(box) {
     box.classList.remove("wrong");
     find(".problem", box)?.remove();
-    const input = find("input, textarea", box);
+    const input = inputOf(box);
     input?.removeAttribute("aria-invalid");
     input?.removeAttribute("aria-describedby");
   }

@@ -4,8 +4,9 @@ import { tell } from "./events.js";
 import { ask } from "./http.js";
 
 const ATTRIBUTES = ["placeholder", "title", "aria-label", "aria-valuetext", "alt"];
-const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]';
+const VERBATIM = 'textarea, pre, code, script, style, [translate="no"], [contenteditable], .infotext, .job-prompt, .example, .used-list, .compare-table td, .details-name, .source-name, .token, [role="option"]:not(.field-choice *)';
 const PROMPTS = '[translate="no"], .job-prompt, .shot-open, .used-list, .token';     // whose attributes are people's words too
+export const OWN_NAMES = ["None", "Automatic", "Faces"];      // what stands among names of files and is the house's
 const LONGEST = 600;
 const NO_LABEL = "\u2063";
 const shown = new WeakMap();     // node -> { name: [English, what stands there] }
@@ -60,7 +61,8 @@ function exchanged(node, name, now) {
 }
 
 function text(node) {
-  if (node.parentElement?.closest(VERBATIM)) return;
+  const verbatim = node.parentElement?.closest(VERBATIM);
+  if (verbatim && !(verbatim.matches('[role="option"]') && OWN_NAMES.includes(node.data.trim()))) return;
   const next = exchanged(node, "", node.data);
   if (next !== node.data) node.data = next;
 }
@@ -103,6 +105,7 @@ async function speak(code) {
   // The one with most words of its own comes first: others may fit the same text as a whole.
   patterns = Object.entries(file.texts).filter(([english]) => /\{\*?\}/.test(english)).sort(([a], [b]) => words(b) - words(a)).map(pattern);
   document.documentElement.lang = code;
+  document.documentElement.style.setProperty("--acting", JSON.stringify(` · ${translated("on")}`));
   watcher.disconnect();
   walk(document.body);
   tell("language", code);

@@ -16,26 +16,25 @@ from backend.http.a1111.scripts import NAMES_OFF, script_arguments
 from backend.http.a1111.unsupported import Lacking
 from backend.http.a1111.values import as_ours, is_missing
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
+from backend.request.legacy_sampler_names import split_sampler
 from backend.request.loose_values import is_same, truth
-from backend.request.old_names import split_sampler
 from backend.sampling.names import SAME_SCHEDULER
 
 SCRIPT = "adetailer"
-USUAL: Mapping[str, Any] = {
-    "ad_mask_filter_method": "Area", "ad_mask_min_ratio": 0, "ad_mask_max_ratio": 1, "ad_x_offset": 0,
-    "ad_y_offset": 0, "ad_inpaint_only_masked": True, "ad_restore_face": False, "ad_controlnet_model": "None",
-}
+USUAL: Mapping[str, Any] = {"ad_restore_face": False, "ad_controlnet_model": "None"}
 """What Easel has at this value alone."""
 OWN: Mapping[str, Mapping[str, Any]] = {
     "ad_use_inpaint_width_height": {"ad_inpaint_width": 512, "ad_inpaint_height": 512},
     "ad_use_steps": {"ad_steps": 28}, "ad_use_cfg_scale": {"ad_cfg_scale": 7.0},
     "ad_use_sampler": {"ad_sampler": "DPM++ 2M Karras", "ad_scheduler": SAME_SCHEDULER},
+    "ad_use_noise_multiplier": {"ad_noise_multiplier": 1.0}, "ad_use_clip_skip": {"ad_clip_skip": 1},
 }
 """A switch, and what it makes a unit's own, where nothing else is sent."""
+ONLY_MASKED = "ad_inpaint_only_masked"
 RENAMED = {"ad_tap_enable": "ad_tab_enable", "ad_mask_k_largest": "ad_mask_k"}      # by earlier versions
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
 UNREAD = re.compile("is_api|ad_(checkpoint|vae"
-                    "|noise_multiplier|clip_skip|controlnet_(module|weight|guidance_(start|end)))")
+                    "|controlnet_(module|weight|guidance_(start|end)))")
 """What is below one of those switches, or below a ControlNet."""
 
 
@@ -70,7 +69,7 @@ def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Settings that ask for what is not here."""
     own = {field.api_name for field in DETAILER_UNIT.values()}
     for key, value in unit.items():
-        if key in own or key in OWN or UNREAD.fullmatch(key) or value is None:
+        if key in own or key in OWN or key == ONLY_MASKED or UNREAD.fullmatch(key) or value is None:
             continue
         if key in USUAL:
             if not is_same(value, USUAL[key]):
@@ -89,4 +88,4 @@ def _values(unit: Mapping[str, Any]) -> dict[str, Any]:
     unit |= split_sampler(unit, "ad_sampler", "ad_scheduler", SAME_SCHEDULER)
     given = {name: as_ours(field.api_name, field, unit[field.api_name]) for name, field in DETAILER_UNIT.items()
              if field.api_name in unit and not is_missing(field, unit[field.api_name])}
-    return given | {"enabled": True}
+    return given | {"enabled": True, "whole": truth(unit.get(ONLY_MASKED, True)) is False}

@@ -20,13 +20,13 @@ from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
 from backend.http.wait_for_jobs import CLIENT_GONE
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.image.extras_text import infotext_values
 from backend.image.read import read_metadata
+from backend.request.choices import EXTRAS
 from backend.request.field import MAX_PROMPT, Field, clean
 from backend.request.loose_values import is_same
 from backend.request.request import FIELDS
-from backend.request.rules import EXTRAS
 
 BY_NAME: Mapping[str, Field] = FIELDS.by(lambda field: field.api_name if field.group == "extras" else "")
 READ_HERE = ("resize_mode", "show_extras_results", "image", "imageList", "force_task_id")
@@ -45,10 +45,10 @@ async def extra_single_image(
     """Queues the picture and answers with the result; hanging up cancels it."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
-        requests = await run_decoding(_requests, door, {**options.chosen().values, **values},
+        requests = await run_decoding(extras_jobs, door, {**options.chosen().values, **values},
                                       [("image", "", payload.get("image"))])
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
-        images = await to_thread.run_sync(_results, door, over or [])
+        images = await to_thread.run_sync(results, door, over or [])
     if over is None:
         return Response(status_code=CLIENT_GONE)
     return {"html_info": _html_info(over[0], foreign), "image": images[0] if images else None}
@@ -61,9 +61,9 @@ async def extra_batch_images(
     """The same for several pictures, which are all queued at once, each saved under its name."""
     with calls.on_its_way(payload.get("force_task_id")) as call:
         values, foreign = read_extras(payload)
-        requests = await run_decoding(_requests, door, {**options.chosen().values, **values}, _listed(payload))
+        requests = await run_decoding(extras_jobs, door, {**options.chosen().values, **values}, _listed(payload))
         over = await queued(request, door, changes, call, lambda: door.submit_all(requests))
-        images = await to_thread.run_sync(_results, door, over or [])
+        images = await to_thread.run_sync(results, door, over or [])
     if over is None:
         return Response(status_code=CLIENT_GONE)
     return {"html_info": _html_info(over[0], foreign), "images": images}
@@ -106,7 +106,7 @@ def _listed(payload: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     return listed
 
 
-def _requests(
+def extras_jobs(
     door: Door, values: Mapping[str, Any], pictures: Sequence[tuple[str, str, Any]]
 ) -> list[dict[str, Any]]:
     """The values of a job for each picture. InvalidRequest when one of them cannot be read."""
@@ -118,7 +118,7 @@ def _requests(
 def _read(door: Door, place: str, name: str, data: Any) -> tuple[str, str, str]:
     """Name without ending, the upload's id, and the settings text inside it."""
     try:
-        file = upload_validation.from_base64(data)
+        file = upload_decoding.from_base64(data)
         upload = door.upload(file, alpha=True).id
     except UserError as error:
         raise InvalidRequest(str(error), field=place) from error
@@ -134,7 +134,7 @@ def _text(file: bytes) -> str:
     return text if len(text) <= MAX_PROMPT else ""
 
 
-def _results(door: Door, over: list[Job]) -> list[str]:
+def results(door: Door, over: list[Job]) -> list[str]:
     """The files of all jobs in base64. Raises JobFailed for the first that failed."""
     for job in over:
         if job.state == "failed":

@@ -17,8 +17,7 @@ from backend.catalog.network_problems import embedding_name
 from backend.catalog.upscalers import ALIASES
 from backend.http.a1111 import responses
 from backend.http.dependencies import EntireBackend, FrontDoor
-from backend.request.choices import LATENT_UPSCALERS, PIXEL_UPSCALERS
-from backend.request.rules import NO_UPSCALER
+from backend.request.choices import LATENT_UPSCALERS, NO_UPSCALER, PIXEL_UPSCALERS
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.schedules import SCHEDULES
 

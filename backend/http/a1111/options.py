@@ -21,11 +21,11 @@ from backend.http.a1111.option_table import ACTS, ALSO_NEUTRAL, KEPT, OF_FIELDS
 from backend.http.a1111.unsupported import NOT_HERE, Lacking, passed_over
 from backend.http.a1111.values import as_ours, is_missing
 from backend.image import file_names
+from backend.request.choices import CODEFORMER, VAES
 from backend.request.field import Field
 from backend.request.loose_values import is_same, truth
 from backend.request.preferences import settings
 from backend.request.request import FIELDS, Request
-from backend.request.rules import CODEFORMER, VAES
 
 BY_OVERRIDE: Mapping[str, Field] = FIELDS.by(lambda field: field.override)
 MAX_KEPT = 1_000_000        # characters of JSON that one caller's kept options may take

@@ -10,12 +10,12 @@ from PIL import Image, ImageChops, ImageOps
 
 from backend import Door
 from backend.errors import InvalidRequest, UserError
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.request.choices import MASK_MODES
+from backend.request.cross_field_checks import MAX_PICTURES
 from backend.request.field import clean
 from backend.request.loose_values import is_same
 from backend.request.request import FIELDS, MAX_SEED, RANDOM_SEEDS
-from backend.request.rules import MAX_PICTURES
 
 WEB = ("http://", "https://")
 ONE_EACH = ("batch_count", "batch_size", "seed", "variation_seed", "variation_strength")
@@ -79,7 +79,7 @@ def _stored(text: Any, field: str, door: Door) -> str:
     if isinstance(text, str) and text.startswith(WEB):
         raise InvalidRequest("is an address; Easel fetches nothing, send the picture itself in base64", field=field)
     try:
-        return door.upload(upload_validation.from_base64(text), mask="mask" in field).id
+        return door.upload(upload_decoding.from_base64(text), mask="mask" in field).id
     except UserError as error:
         raise InvalidRequest(str(error), field=field) from error
 
@@ -89,7 +89,7 @@ def _both(door: Door, mask: str, latent: str, *, inverted: bool) -> str:
     with Image.open(door.uploaded(mask)) as first, Image.open(door.uploaded(latent)) as second:
         own = ImageOps.invert(first.convert("L")) if inverted else first.convert("L")
         marked = ImageChops.darker(own, second.convert("L").resize(own.size, Image.Resampling.LANCZOS))
-    return door.upload(upload_validation.png(marked), mask=True).id
+    return door.upload(upload_decoding.png(marked), mask=True).id
 
 
 def _blur(payload: Mapping[str, Any]) -> dict[str, Any]:

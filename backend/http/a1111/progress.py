@@ -17,8 +17,8 @@ from backend.http.a1111.calls import Call, meant
 from backend.http.a1111.responses import timestamp
 from backend.http.dependencies import FrontDoor, OwnCalls
 from backend.image.read import BROKEN
+from backend.request.choices import EXTRAS
 from backend.request.request import Request
-from backend.request.rules import EXTRAS
 from backend.sampling.samplers import SAMPLERS
 
 STARTED = 0.01          # what AUTOMATIC1111 tells before the first step

@@ -11,7 +11,7 @@ from typing import Any
 
 from backend import Door
 from backend.errors import EaselError, InvalidRequest, Problem
-from backend.http.a1111 import detailer, eta, face_swap, guides, options, pictures, scripts
+from backend.http.a1111 import controlnet_units, detailer, eta, face_swap, options, pictures, scripts
 from backend.http.a1111.fields import IMG2IMG, READ, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, judged
 from backend.http.a1111.option_table import OF_FIELDS
 from backend.http.a1111.options import CallerOptions, Chosen
@@ -20,12 +20,11 @@ from backend.http.a1111.unsupported import passed_over
 from backend.http.a1111.values import SIZES, as_ours, is_missing
 from backend.image.infotext.unsupported import unmet_sentence
 from backend.prompt import grammar
-from backend.request.choices import PIXEL_UPSCALERS
+from backend.request.choices import NO_RESTORER, NO_UPSCALER, PIXEL_UPSCALERS, RESTORERS
 from backend.request.field import Field
 from backend.request.loose_values import is_same, truth
 from backend.request.output_size import CELL
 from backend.request.request import FIELDS
-from backend.request.rules import NO_RESTORER, NO_UPSCALER, RESTORERS
 from backend.sampling.names import split_suffix
 from backend.sampling.schedules import SCHEDULES
 
@@ -85,8 +84,10 @@ class _Payload:
         overridden, wrong, foreign = options.read(overrides)
         problems, foreign_names = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
         acting, idle = scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
-        guided, lacking = guides.guides(self._payload.get("alwayson_scripts"), self._door)
-        swapped, unlike = face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door)
+        guided, lacking = controlnet_units.guides(self._payload.get("alwayson_scripts"), self._door)
+        swapped, unlike = face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door,
+                                                 img2img=self._img2img)
+        self._notes += face_swap.notes(self._payload.get("alwayson_scripts"))
         details, foreign_units = detailer.detailers(self._payload.get("alwayson_scripts"), img2img=self._img2img)
         script, unscripted = self._script()
         problems += [*(_below("override_settings", problem) for problem in wrong), *idle, *lacking, *unlike,

@@ -11,17 +11,17 @@ from typing import Any
 from backend import Door, Image, Job
 from backend.catalog.model_file import ModelFile
 from backend.errors import EaselError
+from backend.http.a1111.controlnet_units import detected_maps
 from backend.http.a1111.fields import IMG2IMG, READ_IMG2IMG, READ_TXT2IMG, TXT2IMG, WITHOUT_EFFECT
-from backend.http.a1111.guides import detected_maps
 from backend.http.a1111.requests import Reading
 from backend.http.a1111.scripts import answers_last_rounds
 from backend.image import infotext
 from backend.image.infotext.entries import entries
 from backend.image.read import Metadata
+from backend.request.choices import NO_RESTORER
 from backend.request.field import Field
 from backend.request.loose_values import truth
 from backend.request.request import FIELDS
-from backend.request.rules import NO_RESTORER
 from backend.sampling.sampler_row import SamplerRow
 from backend.sampling.schedules import ScheduleRow
 from backend.version import VERSION
@@ -74,7 +74,7 @@ def told(jobs: Sequence[Job], images: Sequence[Image], reading: Reading) -> dict
 
 
 def _is_reported(field: Field) -> bool:
-    return not field.override and not field.internal and field.kind != "picture"
+    return not field.override and not field.internal and field.kind not in ("picture", "pictures")
 
 
 def _as_theirs(field: Field, value: Any) -> Any:

@@ -23,7 +23,7 @@ from backend.http.dependencies import ClientOptions, FrontDoor, OwnCalls, Watch
 from backend.http.errors import JobFailed
 from backend.http.json_answers import JSONAnswer
 from backend.http.wait_for_jobs import CLIENT_GONE, ended
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.image.read import read_metadata
 from backend.request.preferences import settings
 
@@ -116,7 +116,7 @@ async def png_info(door: FrontDoor, payload: Body) -> dict[str, Any]:
 
 def _png_info(door: Door, image: Any) -> dict[str, Any]:
     try:
-        metadata = read_metadata(upload_validation.from_base64(image))
+        metadata = read_metadata(upload_decoding.from_base64(image))
     except UserError as error:
         raise InvalidRequest(str(error), field="image") from error
     return responses.png_info(metadata, door.prompt_library.as_theirs())

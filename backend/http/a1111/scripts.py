@@ -13,9 +13,8 @@ from typing import Any
 from backend.errors import InvalidRequest, Problem
 from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.request.always_on_scripts import ALWAYS_ON, AlwaysOnScript, Argument, lacking
-from backend.request.choices import STRENGTH_CURVES
+from backend.request.choices import NO_UPSCALER, STRENGTH_CURVES
 from backend.request.loose_values import is_same, truth
-from backend.request.rules import NO_UPSCALER
 
 SIDES = ("left", "right", "up", "down")
 NAMES_OFF = ("", "none")

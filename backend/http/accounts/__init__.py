@@ -1,6 +1,7 @@
 """Who is asking, and the pages for logging in, joining and one's own account.
 
-    authentication.py      by name and password; a throttle for failed logins
+    authentication.py      by name and password
+    login_throttle.py      who fails too often waits
     priority_semaphore.py  a few at a time, the newest first
     identification.py      by name and password, token or cookie
     login.py               /login, /join, /logout: the way in and out

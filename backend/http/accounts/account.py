@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from backend import User
 from backend.errors import EaselError, Forbidden, NotAllowed, NotFound
 from backend.http.accounts.account_pages import here, page, translated
-from backend.http.accounts.authentication import matches
+from backend.http.accounts.authentication import Denied
 from backend.http.accounts.identification import Login, session_cookie
 from backend.http.accounts.login import sentence
-from backend.http.accounts.login_audit import address_of
+from backend.http.accounts.login_audit import address_of, note_denied
 from backend.store.access_tokens import SCOPES
 from backend.store.accounts import Account
 from backend.store.invitations import HOURS
@@ -42,14 +43,30 @@ def show(request: Request) -> Response:
 
 
 @router.post("/account/password")
-def change_password(request: Request, old: Text = "", new: Text = "", again: Text = "") -> Response:
+async def change_password(request: Request, old: Text = "", new: Text = "", again: Text = "") -> Response:
     """Another password: all other browsers of the account have to log in anew, this one goes on."""
-    backend, account = request.app.state.backend, _account(request)
-    if account.password and not matches(account.password, old):
-        return _shown(request, "password", "The old password is not right.")
+    account = await run_in_threadpool(_account, request)
+    if account.password and (refusal := await _refusal(request, account.user.name, old)):
+        return await run_in_threadpool(_shown, request, "password", refusal)
+    return await run_in_threadpool(_with_new_password, request, account.user.name, new, again)
+
+
+async def _refusal(request: Request, name: str, password: str) -> str:
+    """Why the old password does not do; it is tried as at the login, and as seldom. "" where it is right."""
+    backend, address = request.app.state.backend, address_of(request)
+    try:
+        await request.app.state.identification.credentials.checked(name, password, address)
+    except Denied as denied:
+        await note_denied(backend.audit_log, name, address, denied)
+        return "The old password is not right." if denied.status == 401 else denied.reason
+    return ""
+
+
+def _with_new_password(request: Request, name: str, new: str, again: str) -> Response:
+    backend = request.app.state.backend
     if new != again:
         return _shown(request, "password", "The two passwords differ.")
-    if trouble := _tried(request, "change password", lambda: backend.accounts.set_password(account.user.name, new)):
+    if trouble := _tried(request, "change password", lambda: backend.accounts.set_password(name, new)):
         return _shown(request, "password", trouble)
     answer = _shown(request, "password", done="The password is changed. All other browsers are logged out.")
     token = backend.sessions.open(_account(request))

@@ -17,8 +17,8 @@ from backend.settings import Settings
 from backend.store.access_tokens import AccessTokens
 from backend.store.accounts import Account, Accounts
 from backend.store.audit_log import AuditLog
-from backend.store.login_tries import LoginTries
 from backend.store.sessions import LONGEST, Session, Sessions
+from backend.store.shared_login_tries import LoginTries
 
 Way = Literal["open", "password", "session", "token"]
 
@@ -108,14 +108,33 @@ def session_token(headers: Headers, port: int) -> str:
 
 def session_cookie(token: str, scope: Scope, port: int) -> str:
     """The header that gives a browser its session; an empty `token` takes it away."""
-    secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
-    age = int(LONGEST.total_seconds()) if token else 0
-    return f"{cookie_name(port)}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}"
+    return _cookie(cookie_name(port), token, scope, int(LONGEST.total_seconds()) if token else 0)
+
+
+def left_cookie(left: bool, scope: Scope, port: int) -> str:
+    """The header that lets a browser remember until its end, or forget, that somebody has logged out."""
+    return _cookie(left_name(port), "1" if left else "", scope, None if left else 0)
+
+
+def has_left(headers: Headers, port: int) -> bool:
+    """Whether somebody has logged out with this browser, and nobody in since. A session that runs out is no logout."""
+    return left_name(port) in cookie_parser(headers.get("cookie", ""))
 
 
 def cookie_name(port: int) -> str:
     """Cookies know no ports: two Easels of one machine must not log each other's people out."""
     return f"easel_session_{port}"
+
+
+def left_name(port: int) -> str:
+    return f"easel_left_{port}"
+
+
+def _cookie(name: str, value: str, scope: Scope, age: int | None) -> str:
+    """For `age` seconds, 0 to take it away; None: until the browser ends."""
+    secure = "; Secure" if scope.get("scheme") in ("https", "wss") else ""
+    lasting = "" if age is None else f"; Max-Age={age}"
+    return f"{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{lasting}"
 
 
 def denied_page(scope: Scope, headers: Headers) -> Denied | None:

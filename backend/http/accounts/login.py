@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from backend.errors import EaselError, InvalidRequest, NotFound
 from backend.http.accounts.account_pages import page, translated
 from backend.http.accounts.authentication import Denied
-from backend.http.accounts.identification import Login, session_cookie
+from backend.http.accounts.identification import Login, has_left, left_cookie, session_cookie
 from backend.http.accounts.login_audit import address_of, note_denied, note_login
 from backend.store.accounts import Account
 from backend.store.invitations import Invitation
@@ -24,10 +24,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")
-async def ask(request: Request, next: str = "/", left: bool = False) -> Response:
-    """The login page; who is logged in goes on. `left`: the browser forgets what it kept for who was logged in."""
+async def ask(request: Request, next: str = "/") -> Response:
+    """The login page; who is logged in goes on. After a logout the browser forgets what it kept for that person."""
     if request.state.user:
         return _onward(request, next)
+    left = has_left(request.headers, request.app.state.backend.settings.port)
     return _login_page(request, next, run="forget.js" if left else "")
 
 
@@ -62,7 +63,7 @@ async def leave(request: Request) -> Response:
         await run_in_threadpool(sessions.close_all, login.user.id)
     elif login and login.session:
         await run_in_threadpool(sessions.close, login.session)
-    answer = RedirectResponse("/login?left=1", 303)
+    answer = RedirectResponse("/login", 303)
     _set_session(request, answer, "")
     if login:
         await note_login(request, "logout", login.user.name, "everywhere" if everywhere else "")
@@ -181,7 +182,9 @@ def _onward(request: Request, address: str) -> Response:
 
 
 def _set_session(request: Request, answer: Response, token: str) -> None:
-    answer.headers.append("Set-Cookie", session_cookie(token, request.scope, request.app.state.backend.settings.port))
+    scope, port = request.scope, request.app.state.backend.settings.port
+    answer.headers.append("Set-Cookie", session_cookie(token, scope, port))
+    answer.headers.append("Set-Cookie", left_cookie(not token, scope, port))
 
 
 async def _texts(request: Request, *names: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from backend.http.accounts.authentication import Denied
+from backend.http.accounts.login_throttle import network
 from backend.store.audit_log import AuditLog
 
 DAY = 86400.0           # a program that sends name and password with each request is one entry a day
@@ -13,11 +14,10 @@ TOO_MANY = (429, 503)   # these look at no password, so that no name is told of 
 
 
 async def note_denied(audit: AuditLog, name: str, address: str, denied: Denied) -> None:
-    """A login that was refused."""
-    if denied.status in TOO_MANY:
-        await run_in_threadpool(audit.login, "too many logins", "", address, denied.reason)
-    else:
-        await run_in_threadpool(audit.login, "failed login", name, address, denied.reason)
+    """A login that was refused. Who has a whole network of addresses writes no more than who has one."""
+    too_many = denied.status in TOO_MANY
+    action, told = ("too many logins", "") if too_many else ("failed login", name)
+    await run_in_threadpool(audit.login, action, told, address, denied.reason, whose=network(address))
 
 
 async def note_password(audit: AuditLog, name: str, address: str) -> None:

@@ -49,6 +49,8 @@ class AxisTold(BaseModel):
     cost: str = Described(description="What a change of it costs: step, image or checkpoint.")
     help: str
     has_choices: bool = Described(description="Whether it has a list of values.")
+    places: int | None = Described(description="Of an axis of one of several guides or the like: how many there may "
+                                               "be. Its label is the first one's, and has 2, 3, ... for the others.")
 
 
 class Axes(BaseModel):
@@ -141,7 +143,8 @@ class PlotTold(PlotLineTold):
 def axes(door: FrontDoor) -> Axes:
     """What can be varied."""
     return Axes(axes=[AxisTold(label=axis.label, kind=axis.kind, group=axis.group, cost=axis.cost, help=axis.help,
-                               has_choices=axis.choices is not None) for axis in door.plots.axes()])
+                               has_choices=axis.choices is not None, places=axis.record and axis.record.places)
+                      for axis in door.plots.axes()])
 
 
 @router.get("/axes/{label:path}/choices")

@@ -13,7 +13,7 @@
     prompts.py         styles, autocomplete
     faces.py           where they are, how alike two are
     guides.py          what pictures may guide by, and previews of it
-    interrogate.py     pictures in words, also at /sdapi/v1/interrogate
+    descriptions.py    pictures in words
     extensions.py      which are on, and their switches
     preferences.py     preferences, and what is told about this Easel
 """

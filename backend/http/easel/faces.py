@@ -25,13 +25,14 @@ def similarity(door: FrontDoor, a: str, b: str) -> dict[str, Any]:
 def located(
     door: FrontDoor, picture: str, pack: Literal["antelopev2", "buffalo_l"] = "buffalo_l", adapter: str = ""
 ) -> dict[str, Any]:
-    """Where the faces of an uploaded picture are, and for each order their places in it; or why there are none.
+    """Where the faces of an uploaded picture are, and for each order their places in it; or why there are none, and
+    whether they may be found `later`.
 
     They are seen through a `pack` of networks, or those that belong to an IP-Adapter.
     """
     try:
         found = door.faces.located(picture, NETWORKS[pack], adapter)
     except (InvalidRequest, NotAllowed) as error:
-        return {"faces": [], "orders": {}, "why": error.problems[0].message}
+        return {"faces": [], "orders": {}, "why": error.problems[0].message, "later": isinstance(error, NotAllowed)}
     faces = [{"box": box, "male": male} for box, male in zip(found.boxes, found.male, strict=True)]
-    return {"faces": faces, "orders": found.orders, "why": ""}
+    return {"faces": faces, "orders": found.orders, "why": "", "later": False}

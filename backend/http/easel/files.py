@@ -19,11 +19,11 @@ from backend import FIELDS, Image
 from backend.errors import InvalidRequest, NotFound, UserError
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor
-from backend.image import thumbnail, upload_validation
+from backend.image import thumbnail, upload_decoding
 from backend.image.batch_names import component
 from backend.image.decode_budget import DECODING
 from backend.request.record import spread
-from backend.store.painted_layers import Layer
+from backend.store.painted_layers import PaintedLayer
 from backend.store.view_types import FileSettings
 
 THUMB = 320         # pixels of a thumbnail's longer side
@@ -110,7 +110,7 @@ async def upload(door: FrontDoor, request: Request, mask: bool = False, alpha: b
 
 @router.post("/upload/{over}/paint")
 async def paint(
-    door: FrontDoor, layer: Annotated[Layer, Depends()], request: Request
+    door: FrontDoor, layer: Annotated[PaintedLayer, Depends()], request: Request
 ) -> dict[str, str]:
     """Keeps what is painted on the picture `over`: the body is a PNG, a cut-out whose corner lies at `left`, `top`."""
     return {"id": await run_decoding(door.paint, await request.body(), layer)}
@@ -165,7 +165,7 @@ def _layer(door: FrontDoor, upload: str, over: str) -> bytes:
         levels = mask.convert("L").resize(picture.size, Pillow.Resampling.NEAREST)
         paint = Pillow.new("RGB", levels.size, PAINT)
         paint.putalpha(levels.point(lambda level: PAINT_ALPHA if level >= 128 else 0))
-        return upload_validation.png(paint)
+        return upload_decoding.png(paint)
 
 
 def small_copy(door: FrontDoor, image: str) -> bytes:

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from backend.errors import InvalidRequest
 from backend.http.dependencies import FrontDoor
 from backend.request.guide_choices import GUIDE_CHOICES
-from backend.request.guide_modules import KEY_POINTS, MODULES, POSES
+from backend.request.guide_modules import KEY_POINTS, MODULES, POSES, UNION_OF
 
 LARGEST = 8192
 LONGEST_NAME = 64
@@ -21,8 +21,8 @@ router = APIRouter(prefix="/easel/guides")
 @router.get("")
 def guides(door: FrontDoor, checkpoint: str = "", refresh: bool = False) -> dict[str, Any]:
     """What to guide by, the preprocessors, and the models that can guide a checkpoint."""
-    modules = [{**asdict(module), "missing": door.guides.missing(module), "points": module.name in (*POSES, KEY_POINTS)}
-               for module in MODULES.values()]
+    modules = [{**asdict(module), "missing": door.guides.missing(module), "points": module.name in (*POSES, KEY_POINTS),
+                "union": UNION_OF.get(module.name, "")} for module in MODULES.values()]
     models = [{"name": file.key, "kind": file.kind, "prefers": door.guides.preferred(file)}
               for file in door.guides.models(checkpoint, refresh)]
     return {"choices": [asdict(choice) for choice in GUIDE_CHOICES.values()], "modules": modules, "models": models}

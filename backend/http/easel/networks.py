@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from backend.catalog.network_cards import Card
 from backend.facade.networks import Wanted
 from backend.http.decode_threads import run_decoding
 from backend.http.dependencies import FrontDoor, Place
 from backend.http.easel.files import THUMB
+from backend.http.json_answers import JSONAnswer
 from backend.image import thumbnail
 
 SHOWN = 300         # characters of a description in the list
@@ -24,14 +25,14 @@ def cards(
     door: FrontDoor, kind: str, search: str = "", folder: str = "", sort: str = "name", checkpoint: str = "",
     unfitting: bool = False, start: Place = 0, limit: Annotated[int, Query(ge=1, le=500)] = 100,
     first: Annotated[list[str] | None, Query(max_length=100)] = None,
-) -> JSONResponse:
+) -> JSONAnswer:
     """`limit` cards after the first `start` of those that the search finds, and how many it finds.
 
     `left_out`: how many more it would find that do not fit. `first`: names that stand before all others. `home`: the
     folder for such files, below a models folder.
     """
     found = door.networks.cards(Wanted(kind, search, folder, sort, checkpoint, unfitting, tuple(first or ())))
-    return JSONResponse({       # as it is: FastAPI would look through every value again, at each letter of a search
+    return JSONAnswer({     # as it is: FastAPI would look through every value again, at each letter of a search
         "total": len(found.cards), "left_out": found.unfitting, "folders": door.networks.folders(kind),
         "home": door.networks.home(kind), "cards": [summary(card) for card in found.cards[start:start + limit]]})
 

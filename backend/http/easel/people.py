@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 from backend import Administration
 from backend.http.accounts.account_pages import here
 from backend.http.dependencies import EntireBackend, Place
-from backend.store.fair_scheduler import EVERYBODY
+from backend.store.fair_queue import EVERYBODY
 from backend.store.invitations import HOURS
 
 MOST = 500      # entries of the log in one answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -193,8 +194,7 @@ def _record(axis: Axis) -> dict[str, Any] | None:
     """Which record of which field the axis changes, and the record's switch."""
     if axis.record is None:
         return None
-    field, number = axis.record
-    return {"field": field, "number": number, "switch": FIELDS[field].switch}
+    return {**asdict(axis.record), "switch": FIELDS[axis.record.field].switch}
 
 
 def checked(check: PlotCheck) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from backend import FIELDS, Backend, Door, InvalidRequest, Problem, UserError
 from backend.catalog.guide_files import KNOWS_FACES
 from backend.catalog.model_file import IP_ADAPTER
-from backend.image import upload_validation
+from backend.image import upload_decoding
 from backend.request.guide_modules import PICTURE_PROMPT
 from backend.store.uploads import Upload
 
@@ -97,7 +97,7 @@ def _own_guides(values: Mapping[str, Any]) -> list[Any]:
     given = values.get("guides", [])
     try:
         units = json.loads(given) if isinstance(given, str) else given
-    except ValueError:
+    except (ValueError, RecursionError):
         units = None
     if not isinstance(units, list):
         raise InvalidRequest("must be a list", field="guides")
@@ -113,7 +113,7 @@ def _kept(door: Door, data: bytes, field: str, *, mask: bool = False) -> Upload:
 
 def _is_transparent(data: bytes, field: str) -> bool:
     try:
-        return upload_validation.with_alpha(data).mode == "RGBA"
+        return upload_decoding.with_alpha(data).mode == "RGBA"
     except UserError as error:
         raise InvalidRequest(str(error), field=field) from None
 

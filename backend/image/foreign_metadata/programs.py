@@ -40,19 +40,20 @@ PROGRAMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ForeignSettings:
     """Whose settings a picture holds, "" for nobody's, and their text, "" for what cannot be read."""
 
     program: str = ""
     text: str = ""
 
 
-def foreign(texts: Texts) -> Found:
+def foreign(texts: Texts) -> ForeignSettings:
     """What a picture without a settings text in AUTOMATIC1111's format says. Never raises."""
     for program in PROGRAMS:
         if program.made(texts):
             try:
-                return Found(program.name, program.text(texts))
+                return ForeignSettings(program.name, program.text(texts))
             except BROKEN:
-                return Found(program.name)
-    return Found(UNKNOWN) if any(is_json(texts[place]) for place in (PARAMETERS, COMMENT, SEGMENT)) else Found()
+                return ForeignSettings(program.name)
+    unknown = any(is_json(texts[place]) for place in (PARAMETERS, COMMENT, SEGMENT))
+    return ForeignSettings(UNKNOWN if unknown else "")

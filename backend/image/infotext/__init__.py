@@ -11,7 +11,7 @@ schedule named though it is the sampler's own) travels as JSON in one more key, 
 
 from __future__ import annotations
 
-from backend.image.infotext.parameters import parse
+from backend.image.infotext.parsing import parse
 from backend.image.infotext.reading import Reading, read
 from backend.image.infotext.syntax import quote, unquote
 from backend.image.infotext.writing import ORDER, write

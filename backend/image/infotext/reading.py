@@ -11,16 +11,16 @@ from typing import Any
 from backend.errors import InvalidRequest, Problem
 from backend.image.infotext import records
 from backend.image.infotext.compatibility import IMPLIED
-from backend.image.infotext.line import EXACT, PROMPTS, by_key, composed
-from backend.image.infotext.parameters import parse
+from backend.image.infotext.composing import EXACT, PROMPTS, by_key, composed
+from backend.image.infotext.parsing import parse
 from backend.image.infotext.sampling import sampling
 from backend.image.infotext.script_keys import script_values
 from backend.image.infotext.syntax import pairs, unquote
 from backend.prompt.comments import has_comments
 from backend.prompt.variants import varies
+from backend.request.choices import EXTRAS
 from backend.request.detailer import SPOKEN
 from backend.request.request import FIELDS, RESOLVED, Request
-from backend.request.rules import EXTRAS
 
 _STYLED = (*PROMPTS, "Hires prompt", "Hires negative prompt")
 _IN_RECORD = re.compile(r"(\w+)\[(\d+)\]")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from backend.image.foreign_metadata.sampler_names import translated
+from backend.image.infotext.composing import own_schedule
 from backend.image.infotext.eta import eta_of
-from backend.image.infotext.line import own_schedule
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER, sampler_named, schedule_named, split_suffix
 from backend.sampling.schedules import SCHEDULES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from backend.image.infotext.composing import by_key
 from backend.image.infotext.entries import entries
-from backend.image.infotext.line import by_key
 from backend.image.infotext.script_keys import script_keys, unlike
 
 RESTING = ("", "0", "0.0", "none", "automatic", "false", "full", "disable")     # values at which nothing is changed
@@ -13,10 +13,8 @@ _KEYS = re.compile(
     r"VAE (?:En|De)coder|Token merging ratio(?: hr)?|NGMS all steps|FP8 weight|Skip Early CFG"
     r"|Conditional mask weight|Pad conds(?: v0)?|Hypertile U-Net|Tiled Diffusion"
     r"|Dynamic thresholding enabled|freeu_enabled|sag_enabled|pag_enabled|RP Active|AnimateDiff|kohya_hrfix_enabled"
-    r"|ADetailer (?:model [3-9]\w+|(?:use separate (?:checkpoint|VAE|noise multiplier|CLIP skip)|restore face|x offset"
-    r"|ControlNet model|y offset|mask min ratio|CLIP skip|checkpoint"
-    r"|method to decide top k masks)"
-    r"(?: 2nd)?)",
+    r"|ADetailer (?:model [3-9]\w+|(?:use separate (?:checkpoint|VAE)|restore face|ControlNet model"
+    r"|checkpoint)(?: 2nd)?)",
     re.IGNORECASE)
 _SWITCHED_OFF = re.compile(r"ADetailer inpaint only masked(?: 2nd)?", re.IGNORECASE)     # what is always on here
 

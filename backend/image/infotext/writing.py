@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.image.extras_text import infotext_values
-from backend.image.infotext.line import ORDER, composed, number, pair
-from backend.image.infotext.parameters import parse
+from backend.image.infotext.composing import ORDER, composed, number, pair
+from backend.image.infotext.parsing import parse
 from backend.image.infotext.reading import to_values
 from backend.image.infotext.records import told
 from backend.image.infotext.syntax import appended
+from backend.request.choices import EXTRAS
 from backend.request.request import FIELDS, Request
-from backend.request.rules import EXTRAS
 from backend.version import VERSION
 
 __all__ = ["ORDER", "write"]

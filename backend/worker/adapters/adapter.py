@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from backend.worker.adapters.attachment import Attachment
-from backend.worker.models.base import Model
 from backend.worker.models.device_transfer import on_device
+from backend.worker.models.model_base import Model
 
 if TYPE_CHECKING:
     from backend.worker.guidance.row import Row

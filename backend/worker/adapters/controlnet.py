@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,12 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
 from backend.worker.adapters.attachment import Attachment, layout
-from backend.worker.adapters.key_value_cache import KeptWords, words_kept
+from backend.worker.adapters.key_value_cache import Made, words_kept
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import Component, Model
 from backend.worker.models.controlnet_layout import (
     DIFFERENCE,
     KINDS,
@@ -34,8 +33,11 @@ from backend.worker.models.controlnet_layout import (
     with_weights_of,
 )
 from backend.worker.models.ldm_layout import sizes_expected
+from backend.worker.models.load_errors import loading
 from backend.worker.models.loader import read_component
+from backend.worker.models.model_base import Component, Model
 from backend.worker.models.owned_network import OwnedNetwork
+from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.seamless import seamless
 from backend.worker.models.tensor_files import Format, read_tensors
 
@@ -45,8 +47,28 @@ if TYPE_CHECKING:
 Shown = tuple[Tensor, Tensor, Tensor]
 Given = tuple[tuple[Any, ...], dict[str, Any]]
 Hook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Given]
+HINTS = "controlnet_cond_embedding"     # of a network: what makes its hints as small as latents
 READ = 4                    # tensors of a use that brings what is read in place of the words
 SHUFFLE = "shuffle"         # in the name of a file: its residuals are averaged over the picture
+
+_LOADS = count(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Embedded:
+    """What a network makes of a hint before its first layer: (1, C, h, w), the same in all steps. A result of
+    `Memory`'s.
+
+    `of` is the hint, which is known by its identity for as long as this is there.
+    """
+
+    of: Tensor
+    made: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that both take."""
+        return self.made.nbytes + self.of.nbytes
 
 
 @dataclass(eq=False)
@@ -59,7 +81,8 @@ class ControlNet(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
     """
 
     pools: bool = False         # each residual is the same in all of the picture, and only asked for with the words
-    kept_words: KeptWords | None = None         # what it makes of them
+    kept_words: ResultCache[Any] | None = None          # what it makes of them, and of hints
+    identity: int = field(default_factory=partial(next, _LOADS))
 
     @property
     def places(self) -> int:
@@ -69,8 +92,10 @@ class ControlNet(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
     def attachment(self, model: Model, rows: Sequence[Row], uses: Sequence[Use | None]) -> Attachment:
         """See `Recordable.attachment`."""
         members = Members.of(_by_all(uses) if rows[0].steady else uses, model.device, rows)
-        given = [torch.stack(each).to(model.device, self.network.dtype, non_blocking=True)
-                 for each in zip(*(_scaled(use) for use in members.uses), strict=True)]
+        hints = torch.cat([self._embedded(use.data[0], rows[0].tiling) for use in members.uses])        # (n, C, h, w)
+        others = [torch.stack(each).to(model.device, self.network.dtype, non_blocking=True)
+                  for each in zip(*(_scaled(use) for use in members.uses), strict=True)]
+        given = [hints, *others]
         words = words_kept(self.network, members.words if len(given) < READ else None, self.kept_words)
         numbers = [] if members.numbers is None else [members.numbers]
         read = [*numbers, *given, *words.tensors]
@@ -96,19 +121,41 @@ class ControlNet(OwnedNetwork, Recordable, ForSomeRows, LeavesWords):
     def _hook(
         self, members: Members, given: Sequence[Tensor], words_kept: Callable[[], AbstractContextManager[None]]
     ) -> Hook:
-        hints, weights, *more = given                           # (n, 3, H, W), (n, places)
+        hints, weights, *more = given                           # (n, C, h, w), (n, places)
         region, read = (*more, None, None)[:2]
 
         def added(unet: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Given:
             x, timesteps, words = map(members.part, given)
             told = {name: members.part(each) for name, each in (named.get("added_cond_kwargs") or {}).items()}
             shown = x[:, : self.network.config.in_channels], timesteps, words if read is None else read
-            with words_kept():
+            with words_kept(), self._known(hints):
                 residuals = self._residuals(shown, told or None, hints)
             found = self._weighed(residuals, weights, region)
             return given, named | _together(named, [members.spread(each) for each in found])
 
         return added
+
+    def _embedded(self, hint: Tensor, tiling: bool) -> Tensor:
+        """Of a hint (3, H, W): made once for as long as it is kept."""
+        def made() -> _Embedded:
+            shown = hint[None].to(self.device, self.network.dtype, non_blocking=True)
+            if self.network.config.controlnet_conditioning_channel_order == "bgr":
+                shown = shown.flip(1)
+            with seamless(self.network, tiling):
+                return _Embedded(hint, getattr(self.network, HINTS)(shown))
+
+        key = "hint", self.identity, self.device, tiling, id(hint)
+        return (self.kept_words.get(key, made) if self.kept_words else made()).made
+
+    @contextmanager
+    def _known(self, hints: Tensor) -> Iterator[None]:
+        """Inside, the network takes these for what it makes of whatever hint it is shown."""
+        before = getattr(self.network, HINTS)
+        setattr(self.network, HINTS, Made(hints))
+        try:
+            yield
+        finally:
+            setattr(self.network, HINTS, before)
 
     def _residuals(self, shown: Shown, told: Mapping[str, Tensor] | None, hints: Tensor) -> list[Tensor]:
         """Those of all places, for latents, timesteps and words, and what SDXL is told beside them."""
@@ -146,9 +193,9 @@ class UnionControlNet(ControlNet):
 
 
 def _scaled(use: Use) -> tuple[Tensor, ...]:
-    """The tensors of a use, its weights times its strength."""
-    hint, weights, *others = use.data
-    return hint, weights * use.strength, *others
+    """The tensors of a use but the hint, its weights times its strength."""
+    _, weights, *others = use.data
+    return weights * use.strength, *others
 
 
 def _by_all(uses: Sequence[Use | None]) -> list[Use]:
@@ -159,17 +206,13 @@ def _by_all(uses: Sequence[Use | None]) -> list[Use]:
 
 def load(file: ModelFile, model: Model) -> ControlNet:
     """Read a file or a diffusers folder for this model. Raises CheckpointError, whose sentence names it."""
-    try:
-        network = _built(_component(Path(file.path), model), model)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
+    with loading(file) as path:
+        network = _built(_component(path, model), model)
     pools = bool(network.config.get("global_pool_conditions")) or SHUFFLE in file.key.casefold()
     return (UnionControlNet if isinstance(network, ControlNetUnionModel) else ControlNet)(network, pools)
 
 
 def _component(path: Path, model: Model) -> Component:
-    if not path.exists():
-        raise CheckpointError("it is no longer there")
     wanted = Format(model.placement.device, model.placement.unet)
     if path.is_dir():
         return read_component(path, wanted)

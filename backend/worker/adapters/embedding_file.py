@@ -22,7 +22,8 @@ from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import SHORT
 from backend.catalog.network_names import BUNDLED
 from backend.errors import CheckpointError
-from backend.worker.models.encoded import Embedding
+from backend.worker.models.encoded_text import Embedding
+from backend.worker.models.load_errors import loading
 from backend.worker.models.tensor_files import read_table
 
 SDXL = ("clip_l", "clip_g")             # in the order of its text encoders
@@ -70,10 +71,7 @@ class EmbeddingFile:
 
 def read_embedding(file: ModelFile) -> EmbeddingFile:
     """Raises CheckpointError when the file is missing, broken, or holds no vectors or NaN."""
-    path = Path(file.path)
-    if not path.exists():
-        raise CheckpointError(f"{file.key} is no longer there")
-    try:
+    with loading(file) as path:
         found = _of_picture(path) if path.suffix.lower() in PICTURES else vectors_of(read_table(path))
         if not found:
             raise CheckpointError("it holds no vectors")
@@ -81,8 +79,6 @@ def read_embedding(file: ModelFile) -> EmbeddingFile:
             raise CheckpointError("some of its values are no numbers")
         known = file.sha256 if file.fingerprint == fingerprint(path) else ""
         return EmbeddingFile(found, known or sha256_of(path))
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
 
 
 def bundled(tensors: Mapping[str, Tensor]) -> dict[str, EmbeddingFile]:

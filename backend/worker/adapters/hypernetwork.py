@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.attachment import NOTHING, Attachment
 from backend.worker.device import Placement
+from backend.worker.models.load_errors import loading
 from backend.worker.models.tensor_files import read_table
 
 _OLD = {"linear1.": "linear.0.", "linear2.": "linear.1."}
@@ -103,13 +103,8 @@ class HypernetworkUse:
 
 def read_hypernetwork(file: ModelFile, placement: Placement) -> Hypernetwork:
     """Read a file onto the placement's device. Raises CheckpointError when it is missing or broken."""
-    path = Path(file.path)
-    if not path.exists():
-        raise CheckpointError(f"{file.key} is no longer there")
-    try:
+    with loading(file) as path:
         return Hypernetwork(file.key, _layers(read_table(path))).to(placement.device)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
 
 
 def attachment(denoiser: nn.Module, rows: Sequence[Sequence[object]]) -> Attachment:

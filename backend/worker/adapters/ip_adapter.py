@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -24,11 +23,12 @@ from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
 from backend.worker.adapters.attachment import Attachment, layout
-from backend.worker.adapters.branches import Branches
-from backend.worker.adapters.image_projection import Projection
+from backend.worker.adapters.ip_adapter_projection import Projection
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, LowRank
-from backend.worker.models.base import Model
 from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.load_errors import loading
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.tensor_files import read_table
 
@@ -203,18 +203,14 @@ def cross_attentions(network: nn.Module) -> list[nn.Module]:
 
 def load(file: ModelFile, model: Model) -> IPAdapter:
     """Read a file for this model. Raises CheckpointError, whose sentence names it."""
-    try:
-        if not Path(file.path).exists():
-            raise CheckpointError("it is no longer there")
-        image, attentions = _tables(read_table(Path(file.path)))
+    with loading(file) as path:
+        image, attentions = _tables(read_table(path))
         try:
             network = model.denoiser._convert_ip_adapter_image_proj_to_diffusers(image, low_cpu_mem_usage=False)
         except _STRANGE as error:
             raise CheckpointError("its projection is of a kind that Easel does not know") from error
         pairs = nn.ModuleList(_pairs(attentions, model))
         loras = nn.ParameterDict(_loras(attentions, model))
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     placement = model.placement
     for each in (network, pairs, loras):
         each.to(placement.device, placement.unet).eval().requires_grad_(False)

@@ -21,14 +21,14 @@ ATTENTION, SIDES = "attn2", ("to_k", "to_v")        # diffusers' names
 _NUMBERS = count(1)
 
 
-class _Made(nn.Module):
-    """In the place of a projection: gives what that has given."""
+class Made(nn.Module):
+    """In the place of a layer: gives what that has given."""
 
     def __init__(self, made: Tensor) -> None:
         super().__init__()
         self.made = made
 
-    def forward(self, words: Tensor) -> Tensor:
+    def forward(self, seen: Tensor) -> Tensor:
         return self.made
 
 
@@ -37,11 +37,11 @@ class KeysValues:
     """What each projection of a network gave for the words of a call's rows, (B, T, inner). A result of `Memory`'s."""
 
     tensors: Sequence[Tensor]
-    made: Sequence[_Made] = field(init=False)
+    made: Sequence[Made] = field(init=False)
     structure: Hashable = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "made", list(map(_Made, self.tensors)))
+        object.__setattr__(self, "made", list(map(Made, self.tensors)))
         object.__setattr__(self, "structure", layout(self.tensors))
 
     @property
@@ -107,7 +107,7 @@ def _instead(projections: _Projections, known: KeysValues, tensors: Sequence[Ten
     before = projections.modules
     try:
         same = all(one is other for one, other in zip(tensors, known.tensors, strict=True))
-        _put(projections, known.made if same else list(map(_Made, tensors)))
+        _put(projections, known.made if same else list(map(Made, tensors)))
         yield
     finally:
         _put(projections, before)

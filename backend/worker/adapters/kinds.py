@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backend.prompt.grammar import Network
 from backend.table import Table
 from backend.worker.adapters.adapter import Use
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from backend.worker.adapters.adapter import Recordable, Use
 from backend.worker.adapters.attachment import Attachment, layout
-from backend.worker.adapters.branches import Branches
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.adapters.network_file import FittedLayer, padded
-from backend.worker.adapters.weight_rules import Parts, change
-from backend.worker.models.base import Model
+from backend.worker.adapters.weight_deltas import Parts, change
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 
 KIND = "merged weights"
 Weights = tuple[Tensor, Tensor | None]

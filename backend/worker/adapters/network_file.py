@@ -27,10 +27,11 @@ from backend.catalog.peft_rotations import peft_rotations
 from backend.errors import CheckpointError
 from backend.prompt.block_weights import BASE, block_of
 from backend.worker.adapters.embedding_file import EmbeddingFile, bundled
-from backend.worker.adapters.weight_rules import down_kernel, scale_of
+from backend.worker.adapters.weight_deltas import down_kernel, scale_of
 from backend.worker.device import Placement
 from backend.worker.models.background_hash import BackgroundHash
-from backend.worker.models.base import Model
+from backend.worker.models.load_errors import loading
+from backend.worker.models.model_base import Model
 from backend.worker.models.tensor_files import Format, read_tensors
 
 _FACTORS = ("lora_down", "lora_up", "lora_mid")
@@ -116,23 +117,17 @@ class NetworkFile:
 
 def read_network(file: ModelFile, placement: Placement) -> NetworkFile:
     """Read a file onto the placement's device. Raises CheckpointError when it is missing or broken, or holds NaN."""
-    path = Path(file.path)
-    if not path.exists():
-        raise CheckpointError(f"{file.key} is no longer there")
-    found, extremes = fingerprint(path), _Extremes()
-    try:
+    found, extremes = fingerprint(file.path), _Extremes()
+    with loading(file) as path:
         header = read_header(path)
         metadata = with_settings_beside(path, header.metadata)
         numbers = [told(metadata, header.shapes) for told in (peft_alphas, peft_rotations)]
         told = {name: torch.tensor(number) for each in numbers for name, number in each.items()}
         tensors = read_tensors(path, partial(_format, placement), extremes.take) | told
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
-    for number in told.values():
-        extremes.take(number)
-    if not extremes.are_finite():
-        raise CheckpointError(f"{file.key} cannot be loaded: some of its values are no numbers; copy it again or "
-                              "ask its author")
+        for number in told.values():
+            extremes.take(number)
+        if not extremes.are_finite():
+            raise CheckpointError("some of its values are no numbers; copy it again or ask its author")
     digest = hash_told(file.facts.get("model_hash", "")) or (file.sha256 if file.fingerprint == found else "")
     layers = {name: tensor for name, tensor in tensors.items() if not name.startswith(BUNDLED)}
     hashed = None if digest else BackgroundHash(file.path, found, addnet_hash)

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,13 +21,13 @@ from torch.nn.functional import interpolate
 from backend.catalog.adapters import LARGE_CELLS, STYLE_TOKENS
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError
 from backend.worker.adapters.adapter import ForSomeRows, LeavesWords, Members, Recordable, Use
 from backend.worker.adapters.attachment import Attachment, layout
 from backend.worker.adapters.style_adapter import StyleAdapter, style_adapter
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import Component, Model
 from backend.worker.models.ldm_layout import count, sizes_expected
+from backend.worker.models.load_errors import loading
+from backend.worker.models.model_base import Component, Model
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.models.tensor_files import Format, read_tensors
 
@@ -102,10 +101,8 @@ def _attached(model: Model, found: Sequence[Tensor]) -> Iterator[None]:
 
 def load(file: ModelFile, model: Model) -> T2IAdapter | StyleAdapter:
     """Read a file or a diffusers folder for this model. Raises CheckpointError, whose sentence names it."""
-    path, placement = Path(file.path), model.placement
-    try:
-        if not path.exists():
-            raise CheckpointError("it is no longer there")
+    placement = model.placement
+    with loading(file) as path:
         read: dict[str, Tensor] = {}
         for each in weight_files(path):
             read |= read_tensors(each, lambda name: Format(placement.device, placement.unet))
@@ -114,8 +111,6 @@ def load(file: ModelFile, model: Model) -> T2IAdapter | StyleAdapter:
                 return style_adapter(read, placement)
             made = component(read)
         network = assemble(lambda: Network(**made.config), made.tensors, placement.unet, placement.device)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     return T2IAdapter(network)
 
 

@@ -16,7 +16,8 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from backend.request.checkpoints import changes_checkpoint
-from backend.request.detailer import EACH, INVERTED, is_on, own_sampling, own_size, texts
+from backend.request.detailer import AREA, EACH, INVERTED, is_on, own_sampling, own_size, texts
+from backend.request.face_swap import SOURCES
 from backend.request.record import Record
 from backend.request.request import FIELDS, MAX_SEED, Request
 from backend.sampling.protocol import Noisy
@@ -31,7 +32,7 @@ from backend.worker.pixels.upscaling import Expect
 
 DRAWN = "0" * 64        # no upload's id: it starts from the picture that was drawn
 LEFT_OUT = (
-    "enable_hr", "detailers", "guides", "regions", "face_swap", "face_restoration", "refiner_checkpoint", "tiling",
+    "enable_hr", "detailers", "guides", "regions", *SOURCES, "face_restoration", "refiner_checkpoint", "tiling",
     "sd_upscale", "loopback_loops", "loopback_round", "mask", "masked_content", "soft_inpainting", "color_correction",
     "outpaint_left", "outpaint_right", "outpaint_up", "outpaint_down", "resize_mode",
 )
@@ -62,7 +63,8 @@ def detailed(request: Request, drawer: Drawer, pixels: Pixels) -> Generator[Work
             parts = _parts(request, canvas, unit, _masks(found, unit, pixels))
             yield Expect(sum(part.calls for part, _ in parts))
             for part, mask in parts:
-                source = _source(pixels, mask, unit.padding, canvas.size)
+                padding = max(pixels.shape) if unit.whole else unit.padding
+                source = _source(pixels, mask, padding, canvas.size)
                 pixels = yield from drawer.draw(part, canvas, drawer.on_step, source)
     except Interrupted:
         return pixels, True
@@ -96,13 +98,15 @@ def _parts(
 
 def _masks(found: Objects, unit: Record, pixels: Pixels) -> list[Image.Image]:
     """Blurred grey levels of the picture's size, 255 to draw anew, for each object that leaves something to draw."""
-    chosen = range(len(found.boxes))
-    if unit.most:
-        areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
-        chosen = np.sort(np.argsort(-areas, kind="stable")[:unit.most])
     size = pixels.shape[1], pixels.shape[0]
-    masks = [_boxed(found.boxes[number], unit.grow, size) if found.outlines is None
-             else _outlined(found.outlines[number], unit.grow) for number in chosen]
+    areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
+    shares = areas / (size[0] * size[1])
+    chosen = np.flatnonzero((shares >= unit.least_share) & (shares <= unit.most_share))
+    if unit.most:
+        ranked = chosen[np.argsort(-areas[chosen], kind="stable")] if unit.most_by == AREA else chosen
+        chosen = np.sort(ranked[:unit.most])
+    masks = [_moved(_boxed(found.boxes[number], unit.grow, size) if found.outlines is None
+                    else _outlined(found.outlines[number], unit.grow), unit) for number in chosen]
     wanted = _merged([mask for mask in masks if mask.getbbox()], unit.merge)
     return [mask.filter(ImageFilter.GaussianBlur(unit.mask_blur)) if unit.mask_blur else mask for mask in wanted]
 
@@ -114,6 +118,13 @@ def _merged(masks: list[Image.Image], merge: str) -> list[Image.Image]:
     one = reduce(ImageChops.lighter, masks)
     made = ImageChops.invert(one) if merge == INVERTED else one
     return [made] if made.getbbox() else []
+
+
+def _moved(mask: Image.Image, unit: Record) -> Image.Image:
+    """What is moved over the picture's edge is gone."""
+    if not unit.x_offset and not unit.y_offset:
+        return mask
+    return mask.transform(mask.size, Image.Transform.AFFINE, (1, 0, -unit.x_offset, 0, 1, unit.y_offset))
 
 
 def _boxed(box: np.ndarray, grow: int, size: tuple[int, int]) -> Image.Image:

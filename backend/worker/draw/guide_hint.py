@@ -25,6 +25,7 @@ from backend.worker.pixels.opaque import opaque
 
 FILL = "Resize and fill"
 MOST_PIXELS = 2048 * 2048 * 4       # that a preprocessor works on: the largest resolution, of pictures up to 4 : 1
+MOST_SIDE = 32_000                  # pixels of its longer side, which OpenCV counts in 16 bits
 _MODES = dict(zip(RESIZE_MODES, PIXEL_MODES, strict=False))      # a unit's words -> those of `fitted`
 
 
@@ -88,7 +89,7 @@ class Annotate:
 def _largest(pixels: Pixels, most: int) -> int:
     """The resolution at which a picture has `most` pixels: a narrow stripe would fill the memory at the usual one."""
     short, long = sorted(pixels.shape[:2])
-    return max(math.isqrt(most * short // long), 1)
+    return max(min(math.isqrt(most * short // long), MOST_SIDE * short // long), 1)
 
 
 def opened(picture: str | Pixels, files: Mapping[str, bytes]) -> Pixels:

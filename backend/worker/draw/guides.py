@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from backend.catalog.guide_files import reads_key_points
-from backend.catalog.ip_adapters import RAW_FACE
 from backend.request.guide_modules import INPAINT, MODULES
 from backend.request.guide_unit import BALANCED, BOTH, CONTROL_LEADS, FIRST, PROMPT_LEADS, SECOND, is_on, union_kind
 from backend.request.output_size import Margins
@@ -21,21 +21,22 @@ from backend.request.request import Request
 from backend.sampling.noise import ImageNoise
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.attention_weights import attention_weights, turned_weights
 from backend.worker.adapters.controlnet import ControlNet, UnionControlNet
-from backend.worker.adapters.image_projection import PicturePrompt
 from backend.worker.adapters.ip_adapter import IPAdapter
+from backend.worker.adapters.ip_adapter_attention_weights import attention_weights, turned_weights
+from backend.worker.adapters.ip_adapter_projection import PicturePrompt
 from backend.worker.adapters.reference import REFERENCES
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
 from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.init_image import Source
+from backend.worker.draw.instant_id import told_who
 from backend.worker.draw.plan import Pass
 from backend.worker.draw.work_items import Canvas, LeaveGuide, LoadGuide, ShowHint, ShowPicture
-from backend.worker.guidance.guided_rows import Guide, Guided
+from backend.worker.guidance.guide_hook import Guide, Guided
 from backend.worker.guidance.hooks import Hook
-from backend.worker.models.base import Model
 from backend.worker.models.codec import EncodePicture
+from backend.worker.models.model_base import Model
 from backend.worker.pixels import Pixels
 
 FADING = 0.825          # of a residual to the next, from the middle to the top, where the prompt shall lead
@@ -63,7 +64,7 @@ def guided_by(
         ask, asking = (_prompted, unit) if prompts else (_hinted, _placed(request, unit))
         guide = yield from ask(number, asking, network, canvas, source)
         if isinstance(network, ControlNet) and reads_key_points(unit):
-            guide = yield from _told_who(guide, request, canvas, source)
+            guide = yield from told_who(guide, request, canvas, partial(_pictures, source=source))
         made.append(replace(guide, start=unit.start, end=unit.end))
         if isinstance(network, IPAdapter):
             made += _kept_out(unit, network, guide, canvas.model)
@@ -131,25 +132,6 @@ def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> I
         picture, _, *region = guide.cond.data
         use = Use(network, unit.weight, (picture, weights, *region))
         yield Guide(uncond=use, start=unit.start, end=unit.end)
-
-
-def _told_who(guide: Guide, request: Request, canvas: Canvas, source: Source | None) -> Asking:
-    """InstantID's ControlNet reads whom to draw in place of the words, as the other part sees it."""
-    for number, unit in enumerate(request.guides):
-        if not unit.enabled or unit.module in REFERENCES:
-            continue
-        network = yield LoadGuide(canvas.model, unit.model, number)
-        if isinstance(network, IPAdapter) and network.projection.sees == RAW_FACE:
-            prompt: PicturePrompt = yield ShowPicture(network, _pictures(unit, source), unit, number)
-            return replace(guide, cond=_reading(guide.cond, prompt.picture, canvas),
-                           uncond=guide.uncond and _reading(guide.uncond, prompt.none, canvas))
-    return guide
-
-
-def _reading(use: Use, identity: Tensor, canvas: Canvas) -> Use:
-    hint, weights, *region = use.data
-    where = region[0] if region else torch.ones(1, *canvas.size, device=hint.device)
-    return replace(use, data=(hint, weights, where, identity))
 
 
 def _hinted(

@@ -17,9 +17,10 @@ from PIL import Image, ImageFilter, ImageOps
 
 from backend.request.output_size import Margins, upscales
 from backend.request.request import Request
+from backend.worker.draw.colour_correction import recoloured
 from backend.worker.draw.guide_hint import Part
 from backend.worker.draw.outpaint import grown, grown_mask, padded
-from backend.worker.draw.paste_back import LANCZOS, Box, Frame, fitted, recoloured
+from backend.worker.draw.paste_back import LANCZOS, Box, Frame, fitted
 from backend.worker.models.vae import GREY
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.opaque import opaque
@@ -44,14 +45,17 @@ class Source:
     tile: Part | None = None
 
     @classmethod
-    def prepare(cls, request: Request, files: Mapping[str, bytes], cell: int) -> Self | None:
+    def prepare(
+        cls, request: Request, files: Mapping[str, bytes], cell: int, other: Pixels | None = None
+    ) -> Self | None:
         """The source of a request from its PNG files by id; None when it starts from nothing.
 
-        `cell`: pixels per latent cell of the model that draws.
+        `cell`: pixels per latent cell of the model that draws. `other`: what the picture became before it is drawn
+        from, in the place of its file.
         """
         if not request.init_image:
             return None
-        picture = opaque(Image.open(io.BytesIO(files[request.init_image])))
+        picture = given_picture(request, files) if other is None else Image.fromarray(other)
         if upscales(request):
             return cls(np.asarray(picture))
         mask = _mask(request, files, picture.size)
@@ -133,12 +137,19 @@ class Source:
 
     def again(self, picture: Pixels) -> Self:
         """The source of the next round, from the finished picture of this one under the same mask."""
+        height, width = (self.frame.picture if self.frame else self.pixels).shape[:2]
+        picture = np.asarray(fitted(Image.fromarray(picture), width, height, "Just resize"))
         if self.frame is None or self.mask is None:
             return replace(self, pixels=picture, given=False)
         frame = replace(self.frame, picture=picture)
         pixels = frame.part()
         mask = fitted(Image.fromarray(self.mask), pixels.shape[1], pixels.shape[0], "Just resize")
         return replace(self, pixels=pixels, mask=np.asarray(mask), frame=frame, given=False)
+
+
+def given_picture(request: Request, files: Mapping[str, bytes]) -> Image.Image:
+    """The picture that a request starts from, as it was sent, without transparency."""
+    return opaque(Image.open(io.BytesIO(files[request.init_image])))
 
 
 def drawn_box(mask: Image.Image, padding: int, proportion: float) -> Box:

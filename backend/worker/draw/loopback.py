@@ -23,10 +23,14 @@ CURVES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a chain; `shown`: its picture is one of the job's, and not only drawn on the way."""
+    """One round of a chain; `shown`: its picture is one of the job's, and not only drawn on the way.
+
+    `before`: see `pipeline.draw`.
+    """
 
     plan: Plan
     shown: bool = True
+    before: Sequence[Request] = ()
 
 
 def strength(request: Request, number: int) -> float:
@@ -69,4 +73,4 @@ def draw_rounds(rounds: Sequence[Round], canvas: Canvas, on_step: OnStep, source
         if each.shown:
             yield Finished(pixels)
         source = source.again(pixels) if source else None
-    return (yield from draw(rounds[-1].plan, canvas, on_step, source))
+    return (yield from draw(rounds[-1].plan, canvas, on_step, source, rounds[-1].before))

@@ -1,4 +1,4 @@
-"""The drawn part put back into the picture that it was drawn for, and given its colours (AUTOMATIC1111 1.10)."""
+"""The drawn part put back into the picture that it was drawn for (AUTOMATIC1111 1.10)."""
 
 from __future__ import annotations
 
@@ -61,17 +61,6 @@ def fitted(image: Image.Image, width: int, height: int, mode: str) -> Image.Imag
         size = max(image.width * height // image.height, 1), height
     resized = np.asarray(image.resize(size, LANCZOS))
     return Image.fromarray(_centred(_centred(resized, height, 0), width, 1))
-
-
-def recoloured(drawn: Pixels, model: Pixels) -> Pixels:
-    """`drawn` with the distribution of colours of `model` and its own light (in CIE Lab)."""
-    from skimage.color import lab2rgb, rgb2lab
-    from skimage.exposure import match_histograms
-
-    own = rgb2lab(drawn)
-    matched = match_histograms(own, rgb2lab(model), channel_axis=2)
-    matched[..., 0] = own[..., 0]
-    return (lab2rgb(matched) * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def _centred(pixels: Pixels, length: int, axis: int) -> Pixels:

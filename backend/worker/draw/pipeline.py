@@ -18,14 +18,13 @@ from torch import Tensor
 from backend.prompt.grammar import Wording
 from backend.request.checkpoints import changes_checkpoint, second_checkpoint
 from backend.request.request import Request
-from backend.request.rules import NO_RESTORER
 from backend.sampling.noise import ImageNoise
 from backend.sampling.parametrisation import Consistency, Parametrisation
-from backend.sampling.protocol import Noisy
 from backend.sampling.samplers import SAMPLERS
 from backend.sampling.seeds import NoiseSpec
 from backend.worker.adapters.kinds import uses_of
-from backend.worker.adapters.network_changes import PromptNetworks
+from backend.worker.adapters.prompt_networks import PromptNetworks
+from backend.worker.draw import face_swap
 from backend.worker.draw.detailer import Drawer, detailed
 from backend.worker.draw.guide_hint import Annotate
 from backend.worker.draw.guides import guided_by, left
@@ -35,13 +34,23 @@ from backend.worker.draw.initial_latent import Start, from_noise, from_picture, 
 from backend.worker.draw.plan import Pass, Plan, parametrisation, second_pass
 from backend.worker.draw.regions import region_masks
 from backend.worker.draw.shared_results import FirstPass, first_pass_key, shared
-from backend.worker.draw.work_items import Canvas, Drawing, EncodeText, LeaveGuide, LoadNetworks, UseModel, Work
+from backend.worker.draw.work_items import (
+    Canvas,
+    Drawing,
+    EncodeText,
+    Finished,
+    LeaveGuide,
+    LoadNetworks,
+    UseModel,
+    Work,
+)
 from backend.worker.guidance.cfg_denoiser import (
     COND,
     UNCOND,
     CFGDenoiser,
     Conditioning,
-    Network,
+    GuidedModel,
+    OnStep,
     Said,
     Strength,
     Successor,
@@ -53,20 +62,20 @@ from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.lazy_latents import Calculate, LazyLatent, lazy_noise
 from backend.worker.guidance.pix2pix import Pix2PixDenoiser
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
-from backend.worker.models.encoded import Role, key_of
+from backend.worker.models.encoded_text import Role, key_of
+from backend.worker.models.model_base import Model
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces, restored
 from backend.worker.pixels.upscaling import enlarged
 
-OnStep = Callable[[Noisy, Tensor], None]
 
-
-def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None) -> Drawing:
+def draw(
+    plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = None, before: Sequence[Request] = ()
+) -> Drawing:
     """The one picture of the plan's request, as RGB pixels, uint8 (H, W, 3); from `source` if there is one.
 
     At denoising strength 0 that is kept as it is: sampling makes at least one step, from whatever level.
+    `before`: requests that are drawn alike, and whose faces are others; their pictures are handed out first.
     Raises Interrupted with the half-drawn picture when it was interrupted before the last step.
     """
     half = False
@@ -75,20 +84,35 @@ def draw(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None = No
     else:
         pixels, half = yield from _drawn(plan, canvas, on_step, source)
     if not half:
-        pixels, half = yield from retouched(plan, canvas, on_step, pixels)
-    finished = source.finished(pixels) if source else pixels
-    if half:
-        raise Interrupted(pixels=finished)
-    return finished
+        pixels, half = yield from detailed(plan.request, Drawer(draw, canvas, on_step), pixels)
+    return (yield from completed([*before, plan.request], pixels, source.finished if source else None, half))
 
 
-def retouched(
-    plan: Plan, canvas: Canvas, on_step: OnStep, pixels: Pixels
-) -> Generator[Work, Any, tuple[Pixels, bool]]:
-    """The drawn picture (H, W, 3) with details drawn again, then with other faces and clean ones, as far as the request
-    wants that; as it is by then when interrupted meanwhile, and whether it was."""
-    pixels, half = yield from detailed(plan.request, Drawer(draw, canvas, on_step), pixels)
-    return (pixels, True) if half else (yield from _with_clean_faces(pixels, plan.request))
+def completed(
+    requests: Sequence[Request], pixels: Pixels, finished: Callable[[Pixels], Pixels] | None = None, half: bool = False
+) -> Drawing:
+    """What was drawn for these requests (H, W, 3), each with the faces that it wants, `finished`, and enlarged; the
+    last is returned, those before it are handed out. When `half` of it was drawn, as it is.
+
+    Raises Interrupted with what there is of the picture that is next.
+    """
+    for number, request in enumerate(requests, 1):
+        made, enlarges = pixels, False
+        try:
+            if not half:
+                made, enlarges = yield from face_swap.drawn(request, pixels)
+        except Interrupted as interrupted:
+            half, made = True, pixels if interrupted.pixels is None else interrupted.pixels
+        made = finished(made) if finished else made
+        try:
+            made = (yield from face_swap.larger(request, made)) if enlarges and not half else made
+        except Interrupted:
+            half = True
+        if half:
+            raise Interrupted(pixels=made)
+        if number < len(requests):
+            yield Finished(made)
+    return made
 
 
 def _drawn(
@@ -149,22 +173,6 @@ def _first_pass(plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | No
     latent = start.kept((yield from _sampled(plan.first, start.x, noise, denoiser, on_step)))
     refined = plan.first.refined_below and denoiser.successor is None
     return FirstPass(latent, request.refiner_checkpoint if refined else request.checkpoint)
-
-
-def _with_clean_faces(
-    pixels: Pixels, request: Request
-) -> Generator[FindFaces | RestoreFace | SwapFaces, Any, tuple[Pixels, bool]]:
-    """The picture (H, W, 3) with its faces replaced and made clean, as far as the request wants that; as it is when
-    interrupted meanwhile, and whether it was."""
-    try:
-        if request.face_swap:
-            pixels, _ = yield SwapFaces.of(request, pixels)
-        if request.face_restoration == NO_RESTORER:
-            return pixels, False
-        clean, _ = yield from restored(pixels, request.face_restoration, request.face_restoration_weight)
-    except Interrupted:
-        return pixels, True
-    return clean, False
 
 
 def _second_pass(plan: Plan, canvas: Canvas, on_step: OnStep, latent: Tensor) -> Generator[Work, Any, Tensor]:
@@ -235,14 +243,14 @@ def _conditioned(
 
 def _refiner(
     request: Request, path: Pass, canvas: Canvas, first: _Texts
-) -> Generator[Work, Any, Network]:
+) -> Generator[Work, Any, GuidedModel]:
     """With guides of its own: their networks are made to act on it, as far as they can."""
     model = yield UseModel(request.refiner_checkpoint)
     its, hooks = replace(canvas, model=model), []
     texts = yield from _conditioned(request, path, its, first.size, first.source)
     if model is not canvas.model:
         hooks = yield from guided_by(request, path, its, first.source, second=first.second)
-    return Network(model, _parametrisation(request, path, model), texts.parts, texts.negative, hooks)
+    return GuidedModel(model, _parametrisation(request, path, model), texts.parts, texts.negative, hooks)
 
 
 def _parametrisation(request: Request, path: Pass, model: Model) -> Parametrisation:

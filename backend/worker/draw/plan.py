@@ -14,18 +14,16 @@ from backend.errors import InvalidRequest
 from backend.prompt.grammar import Wording, found_networks, split_and
 from backend.prompt.network_terms import TERM_KINDS
 from backend.prompt.network_timeline import Clock, with_networks
-from backend.prompt.timeline import timeline
+from backend.prompt.prompt_editing import timeline
 from backend.request.checkpoints import is_refined, second_checkpoint
 from backend.request.request import Request
+from backend.sampling.img2img_steps import Img2ImgSteps, img2img_start, img2img_steps
 from backend.sampling.names import SAME_SAMPLER, SAME_SCHEDULER
 from backend.sampling.noise_table import NoiseTable
 from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.samplers import SAMPLERS, SamplerRow
 from backend.sampling.schedules import (
-    Img2ImgSteps,
     ScheduleSettings,
-    img2img_start,
-    img2img_steps,
     resolve_sigmas,
 )
 from backend.worker.adapters.kinds import ADAPTERS

@@ -10,14 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from backend.request.choices import NO_RESTORER
+from backend.request.face_swap import SOURCES
 from backend.request.output_size import drawn, upscaled
 from backend.request.request import Request
-from backend.request.rules import NO_RESTORER
+from backend.worker.draw.colour_correction import recoloured
+from backend.worker.draw.detailer import Drawer, detailed
 from backend.worker.draw.guide_hint import Part
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.outpaint import padded
-from backend.worker.draw.paste_back import recoloured
-from backend.worker.draw.pipeline import OnStep, draw, retouched
+from backend.worker.draw.pipeline import OnStep, completed, draw
 from backend.worker.draw.plan import Plan
 from backend.worker.draw.work_items import Canvas, Drawing, Work
 from backend.worker.guidance.interrupted import Interrupted
@@ -35,14 +37,16 @@ def enlarge(request: Request, source: Source) -> Enlarging:
     return (yield from enlarged(source.pixels, request.sd_upscale, *size))
 
 
-def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawing:
-    """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams.
+def redraw(
+    plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels, before: Sequence[Request] = ()
+) -> Drawing:
+    """An enlarged picture (H, W, 3), drawn again tile by tile, put together without seams; `before` as in `draw`.
 
     Interrupted, what has not been drawn again is as it was enlarged.
     """
     request, (height, width) = plan.request, larger.shape[:2]
-    of_tile = request.replace(face_restoration=NO_RESTORER, face_swap="", detailers=())      # the whole has its turn
-    whole_plan, plan = plan, replace(plan, request=of_tile)
+    of_tile = request.replace(face_restoration=NO_RESTORER, detailers=(), **SOURCES)        # the whole has its turn
+    plan = replace(plan, request=of_tile)
     most = drawn((width, height), canvas.cell)              # a tile is no larger than what there is to draw
     tile = min(request.width, most[0]), min(request.height, most[1])
     canvas = replace(canvas, shape=(canvas.shape[0], tile[1] // canvas.cell, tile[0] // canvas.cell))
@@ -61,12 +65,12 @@ def redraw(plan: Plan, canvas: Canvas, on_step: OnStep, larger: Pixels) -> Drawi
         laid = [box.cut(whole) if tile is None else tile for box, tile in zip(some, tiles, strict=True)]
         result = _laid(blending, some, laid)
     cut = result[:height, :width]
+    if interrupted and not begun:
+        raise Interrupted
     if not interrupted:
-        cut, interrupted = yield from retouched(whole_plan, canvas, on_step, cut)
-    picture = recoloured(cut, larger) if request.color_correction else cut
-    if interrupted:
-        raise Interrupted(pixels=picture if begun else None)
-    return picture
+        cut, interrupted = yield from detailed(request, Drawer(draw, canvas, on_step), cut)
+    recolour = (lambda picture: recoloured(picture, larger)) if request.color_correction else None
+    return (yield from completed([*before, request], cut, recolour, interrupted))
 
 
 def _tile(box: Box, whole: Pixels) -> Source:

@@ -5,8 +5,6 @@ controlnet-aux works at multiples of 64 pixels; what it gives is brought to the 
 
 from __future__ import annotations
 
-import logging
-import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,14 +21,13 @@ from backend.request.guide_modules import MODULES
 from backend.worker.draw.preprocessors import Preprocessor, shorter
 from backend.worker.draw.whole_body_pose import WholeBodyPose
 from backend.worker.models.device_transfer import move, tensors
-from backend.worker.models.memory import out_of_memory
+from backend.worker.models.foreign_loaders import opened_by_library
+from backend.worker.models.run_errors import running
 from backend.worker.pixels import Pixels
 
 Paths = Sequence[Path]
 Call = Callable[[Any, Pixels, int, float, float], Pixels]
-MOST_TOLD = 300         # letters of what a library says
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, ImportError, EOFError,
-           pickle.UnpicklingError)
+MOST_SIDE = 4096        # pixels of a side that a folder asks to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +63,8 @@ class Detector:
 
 def load(name: str, paths: Paths) -> Detector:
     """The detector of a module. Raises CheckpointError, whose sentence names the file."""
-    try:
+    with opened_by_library(paths, f"{' or '.join(path.name for path in paths)} is not what {name} needs"):
         detector = TRAINED[name].load(paths)
-    except _BROKEN as error:
-        if out_of_memory(error):
-            raise
-        logging.getLogger(__name__).info("%s", error, exc_info=True)
-        raise CheckpointError(f"{' or '.join(path.name for path in paths)} is not what {name} needs") from error
     return Detector(detector, tuple(_networks(detector)))
 
 
@@ -80,12 +72,8 @@ def preprocessor(name: str, detector: Detector) -> Preprocessor:
     """A loaded module as one that needs no weights. It raises CheckpointError where its networks cannot be run."""
 
     def shown(pixels: Pixels, resolution: int, a: float, b: float) -> Pixels:
-        try:
+        with running(name):
             return TRAINED[name].call(detector.detector, pixels, resolution, a, b)
-        except _BROKEN as error:
-            if out_of_memory(error):
-                raise
-            raise CheckpointError(f"{name} failed on this picture: {error}"[:MOST_TOLD]) from error
 
     return shown
 
@@ -154,7 +142,10 @@ def _of_transformers(task: str) -> Callable[[Paths], Any]:
         import transformers
 
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
-        return transformers.pipeline(task, model=str(folder), device="cpu")
+        pipeline = transformers.pipeline(task, model=str(folder), device="cpu")
+        if any(side > MOST_SIDE for side in dict(pipeline.image_processor.size).values()):
+            raise CheckpointError(f"{folder.name} asks for larger pictures than any network")
+        return pipeline
 
     return load_from
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backend.worker.draw.preprocessors import shorter
-from backend.worker.models.onnx_session import read_session
+from backend.worker.models.onnx_session import read_session, side_of
 from backend.worker.pixels import Pixels
 
 Floats = NDArray[np.float32]
@@ -36,7 +36,11 @@ class WholeBodyPose:
     @classmethod
     def load(cls, people: Path, points: Path) -> Self:
         """From their ONNX files. Raises CheckpointError where one is broken."""
-        return cls(read_session(people, "people"), read_session(points, "the points of a body"))
+        made = cls(read_session(people, "people"), read_session(points, "the points of a body"))
+        for session in (made.people, made.points):
+            side_of(session)
+            side_of(session, axis=2)
+        return made
 
     def drawn(self, pixels: Pixels, resolution: int) -> Pixels:
         """Everybody in the picture (H, W, 3) as points and limbs on black."""

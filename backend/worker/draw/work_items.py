@@ -15,9 +15,9 @@ from backend.worker.adapters.t2i_adapter import T2IAdapter
 from backend.worker.draw.guide_hint import Annotate
 from backend.worker.guidance.lazy_latents import Calculate
 from backend.worker.guidance.row import Row
-from backend.worker.models.base import Model
 from backend.worker.models.codec import DecodeLatent, EncodePicture
-from backend.worker.models.encoded import TextChange, TextSettings
+from backend.worker.models.encoded_text import TextChange, TextSettings
+from backend.worker.models.model_base import Model
 from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
 from backend.worker.pixels.object_detection import FindObjects
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect

@@ -20,8 +20,8 @@ import numpy as np
 from torch import Tensor
 
 from backend.catalog.call_estimate import NO_LIMITS, DeviceLimits
-from backend.errors import EaselError, Problem
-from backend.extensions.manifest import name_of
+from backend.errors import EaselError, Problem, WorkCancelled
+from backend.extensions.blame import blame
 from backend.messages import UNFINISHED, Cancelled, Done, Event, Failed, Picture, Progress, Run, Skipped
 from backend.sampling.protocol import Noisy
 from backend.settings import Policy
@@ -39,21 +39,22 @@ from backend.worker.engine.program_building import compose, refuse_impossible
 from backend.worker.engine.row_counts import RowCounts, filled
 from backend.worker.engine.shared_work import SharedWork
 from backend.worker.engine.side_work import SideWork
+from backend.worker.engine.work_order import Preparation, asking_next
 from backend.worker.guidance.lazy_latents import Calculate, calculate
 from backend.worker.guidance.preconditioning import denoise
 from backend.worker.guidance.row import Answer, Row, units, whole
+from backend.worker.models.cancellation import Cancellations
 from backend.worker.models.codec import Codec, DecodeLatent, EncodePicture
 from backend.worker.models.memory import Memory
-from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
+from backend.worker.models.model_base import Model
+from backend.worker.pixels.face_restoration import SwapFaces
 from backend.worker.pixels.pixel_networks import PixelNetworks
-from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect
+from backend.worker.pixels.upscaling import Enlarge, Expect
 
 log = logging.getLogger(__name__)
 
 DECODED_TOGETHER = 4
 
-Preparation = (LoadNetworks | GuideWork | EncodeText | EncodePicture | UseModel | Shared | Expect | Inspect | FindFaces
-               | RestoreFace | SwapFaces)
 Slot = tuple[Program, int]      # a program and the position of one of its rows
 
 
@@ -61,17 +62,19 @@ class Engine:
     """See the module. `emit` receives every event.
 
     `switch_off(error)` draws on without the extension whose code has raised an error, and gives its package, or "".
+    `cancellations` hear of a cancel before `cancel` is called, in the middle of what is prepared.
     """
 
     def __init__(
         self, memory: Memory, policy: Policy, emit: Callable[[Event], None], limits: DeviceLimits = NO_LIMITS,
-        switch_off: Callable[[BaseException], str] = lambda error: "",
+        switch_off: Callable[[BaseException], str] = lambda error: "", cancellations: Cancellations | None = None,
     ) -> None:
         self.memory = memory
         self.policy = policy
         self.emit = emit
         self.limits = limits
         self.switch_off = switch_off
+        self.cancellations = cancellations or Cancellations()
         self.tasks: dict[str, Task] = {}
         self.programs: list[Program] = []
         self.beside: list[SideWork] = []
@@ -118,7 +121,7 @@ class Engine:
                 self._interrupt(program)
 
     def step(self) -> bool:
-        """One piece of work: start pictures there is room for, then one text encoding, decoding or network call.
+        """Start the pictures that there is room for, then do one piece of work, see `work_order`.
 
         Returns False when there is nothing to do.
         """
@@ -132,22 +135,19 @@ class Engine:
             self._come(beside)
         being_made = self._being_made
         going = [p for p in self.programs if p not in being_made and not self.shared.is_made_by_another(p, p.work)]
-        for program in going:
-            if isinstance(program.work, Preparation):
+        match same := asking_next(going):
+            case [Program(work=list()), *_]:
+                self._call(self._pack(same))
+            case [Program(work=Enlarge() as work) as program, *_]:
+                self._enlarge(program, work)
+            case [Program(work=DecodeLatent()), *_]:
+                self._decode(same)
+            case [Program(work=Calculate()), *_]:
+                self._calculate(same)
+            case [program, *_]:
                 self._prepare(program, program.work)
-                return
-        if calculating := self._calculating:
-            self._calculate(calculating)
-            return
-        ready = [p for p in going if isinstance(p.work, DecodeLatent)]
-        if ready:
-            self._decode(ready)
-        elif going and isinstance(going[0].work, Enlarge):
-            self._enlarge(going[0], going[0].work)
-        elif going:
-            self._call(self._pack())
-        elif self.beside:
-            self._come(self.beside[0], wait=True)
+            case [] if self.beside:
+                self._come(self.beside[0], wait=True)
 
     # ---- who draws ----
 
@@ -183,25 +183,35 @@ class Engine:
     def _start(self, task: Task) -> None:
         indices = task.take()
         with self._border(task):
-            run = task.run
-            model = None if task.postprocesses else self.models.load(run.job, run.checkpoint)
-            program = compose(task, indices, model, self._heard)
+            program = compose(task, indices, self._loaded(task, indices), self._heard)
             if program.model:
                 self.memory.pin(program.model, program)
                 self.models.choose_vae(program)
             self.programs.append(program)
             self._advance(program, None)
 
+    def _loaded(self, task: Task, indices: Sequence[int]) -> Model | None:
+        """The checkpoint that pictures of a task start on; the reading is left off when no other task starts on it."""
+        if task.postprocesses:
+            return None
+        wanted = [each.run.job for each in self.tasks.values() if each.key == task.key]
+        try:
+            with self.cancellations.heeded(wanted):
+                return self.models.load(task.run.job, task.run.checkpoint)
+        except WorkCancelled:
+            task.drawing.difference_update(indices)
+            raise
+
     # ---- what they ask for ----
 
     def _prepare(self, program: Program, work: Preparation) -> None:
         with self._border(program.task, program):
+            with self.cancellations.heeded(jobs_of([program])):
+                answer = self._prepared(program, work)
             if isinstance(work, EncodePicture):
-                with self.current_work.doing("encoding", jobs_of([program])):
-                    coming = self.codec.picture(program.autoencoder, work)
-                self._begun(SideWork([program], [work], coming, self._encoded))
+                self._begun(SideWork([program], [work], answer, self._encoded))
             else:
-                self._advance(program, self._prepared(program, work))
+                self._advance(program, answer)
 
     def _prepared(self, program: Program, work: Preparation) -> Any:
         jobs = jobs_of([program])
@@ -216,6 +226,9 @@ class Engine:
             case EncodeText():
                 with self.current_work.doing("encoding", jobs):
                     return encode_texts(self.codec, self.memory, program, work, self.emit)
+            case EncodePicture():
+                with self.current_work.doing("encoding", jobs):
+                    return self.codec.picture(program.autoencoder, work)
             case UseModel():
                 return self.models.use(program, work.name)
             case Shared():
@@ -224,13 +237,17 @@ class Engine:
                 program.expected += work.tiles
                 return None
         with self.current_work.doing("upscaling", jobs):
-            return self.pixel_networks.answer(program.task.run, work, program)
+            answer = self.pixel_networks.answer(program.task.run, work, program)
+        if isinstance(work, SwapFaces):
+            program.note(answer.note)
+        return answer
 
     def _enlarge(self, program: Program, work: Enlarge) -> None:
         """One tile; then it is the others' turn."""
         self.programs.append(self.programs.pop(self.programs.index(program)))
         with self._border(program.task, program):
-            with self.current_work.doing("upscaling", jobs_of([program])):
+            jobs = jobs_of([program])
+            with self.current_work.doing("upscaling", jobs), self.cancellations.heeded(jobs):
                 pixels = self.pixel_networks.answer(program.task.run, work, program)
             if pixels is not None:
                 self._step_done(program)
@@ -281,9 +298,9 @@ class Engine:
                     program.note(note)
                     self._advance(program, pixels)
 
-    def _pack(self) -> list[Slot]:
+    def _pack(self, programs: Sequence[Program]) -> list[Slot]:
         """The rows of the next call: all that share the key of the program that waited longest."""
-        slots = [(p, i) for p in self.programs for i, answer in enumerate(p.answers) if answer is None]
+        slots = [(p, i) for p in programs for i, answer in enumerate(p.answers) if answer is None]
         key = _row(slots[0]).key
         return [slot for slot in slots if _row(slot).key == key]
 
@@ -424,7 +441,7 @@ class Engine:
             self.shared.clear()
             self.memory.words.shrink(0)
 
-    def _fail(self, task: Task, error: Exception) -> None:
+    def _fail(self, task: Task, error: BaseException) -> None:
         if task.run.job not in self.tasks:
             return
         self._drop(task)
@@ -437,15 +454,17 @@ class Engine:
             self.emit(Failed(task.run.job, error.problems, detail))
             return
         extension = self.switch_off(error)
-        blamed = f"The extension {name_of(extension)} failed. " if extension else ""
+        blamed = blame(extension) if extension else ""
         self.emit(Failed(task.run.job, (Problem(blamed + _sentence(error)),), detail, extension))
 
     @contextmanager
     def _border(self, task: Task, program: Program | None = None) -> Iterator[None]:
-        """Whatever goes wrong inside fails this job only."""
+        """Whatever goes wrong inside fails this job only; what was left off in the middle cancels it."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the border of one job
+        except WorkCancelled:
+            self.cancel(task.run.job)
+        except BaseException as error:  # noqa: BLE001 - the border of one job, for sys.exit() too
             self._fail(task, self._noted(program, error) if program else error)
 
     @contextmanager
@@ -453,7 +472,7 @@ class Engine:
         """Work of several pictures went wrong: a single one is the culprit, else each is tried alone, once."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the border of the jobs that share the work
+        except BaseException as error:  # noqa: BLE001 - the border of the jobs that share the work
             if len(programs) == 1:
                 self._fail(programs[0].task, self._noted(programs[0], error))
                 return
@@ -462,7 +481,7 @@ class Engine:
                     alone([program])
 
     @staticmethod
-    def _noted(program: Program, error: Exception) -> Exception:
+    def _noted(program: Program, error: BaseException) -> BaseException:
         job = program.task.run.job
         error.add_note(f"job {job}, picture {program.index}, call {program.call}, sigma {program.sigma:g}")
         return error
@@ -483,5 +502,5 @@ def _row(slot: Slot) -> Row:
     return slot[0].work[slot[1]]
 
 
-def _sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n")[0][:500]
+def _sentence(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:500].removesuffix(": ")

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.hypernetwork import HypernetworkUse
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.guidance.row import Row
 
 

@@ -20,7 +20,7 @@ def faces_compared(memory: Memory, command: CompareFaces) -> FacesCompared:
     """The cosine of the angle between both identities, -1..1; or why there is none, in a whole sentence."""
     try:
         first, second = (_face(memory, command, number) for number in range(len(PLACES)))
-    except Exception as error:  # noqa: BLE001 - the border of one question
+    except BaseException as error:  # noqa: BLE001 - the border of one question
         return FacesCompared(command.task, problem=told(error))
     return FacesCompared(command.task, float(np.dot(first.normed, second.normed)))
 

@@ -26,7 +26,7 @@ def faces_located(memory: Memory, command: LocateFaces) -> FacesLocated:
     try:
         pixels = picture_of(command.picture)
         faces = faces_in(memory, command.file, hashlib.sha256(command.picture).hexdigest(), pixels)
-    except Exception as error:  # noqa: BLE001 - the border of one question
+    except BaseException as error:  # noqa: BLE001 - the border of one question
         return FacesLocated(command.task, problem=told(error))
     if not faces:
         return FacesLocated(command.task, problem=Problem(f"The picture {NONE_FOUND}."))
@@ -42,7 +42,7 @@ def picture_of(file: bytes) -> Pixels:
     return np.asarray(opaque(Image.open(io.BytesIO(file))))
 
 
-def told(error: Exception) -> Problem:
+def told(error: BaseException) -> Problem:
     """Why nothing can be said of faces, in a whole sentence."""
     if isinstance(error, EaselError):
         return Problem(error.problems[0].message)

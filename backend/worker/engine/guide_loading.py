@@ -39,8 +39,8 @@ from backend.worker.draw.work_items import LeaveGuide, LoadGuide, ShowHint
 from backend.worker.engine.image_prompts import faces_in, points_in
 from backend.worker.engine.program import Program
 from backend.worker.faces.selection import chosen
-from backend.worker.models.base import Model
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 from backend.worker.pixels import Pixels
 
 GuideModel = ControlNet | T2IAdapter | StyleAdapter | IPAdapter
@@ -138,7 +138,7 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
         else:
             pixels = _hint(memory, work, command.files, _files(work, command))
             points = written(_people(memory, work, command)) if command.find_points else ""
-    except Exception as error:
+    except BaseException as error:
         if not isinstance(error, EaselError):
             log.error("preprocessing failed", exc_info=error)
         told = error.problems[0] if isinstance(error, EaselError) else Problem(f"{type(error).__name__}: {error}"[:300])

@@ -15,7 +15,8 @@ from backend.catalog.ip_adapters import FACE_PLUS
 from backend.catalog.model_file import CLIP_VISION, ModelFile
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.request.record import place
-from backend.worker.adapters.image_projection import PicturePrompt, Shown
+from backend.worker.adapters.ip_adapter_attention_weights import attention_weights, turned_weights
+from backend.worker.adapters.ip_adapter_projection import PicturePrompt, Shown
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.draw.guide_hint import key_of, opened
 from backend.worker.draw.work_items import ShowPicture
@@ -27,6 +28,7 @@ from backend.worker.faces.selection import chosen
 from backend.worker.models import clip_vision
 from backend.worker.models.clip_vision import ClipVision
 from backend.worker.models.memory import Memory
+from backend.worker.models.run_errors import running
 from backend.worker.pixels import Pixels
 
 CROP = 224              # side of the upright face that FaceID-Plus looks at
@@ -38,12 +40,24 @@ def shown(memory: Memory, program: Program, work: ShowPicture) -> PicturePrompt:
     file = program.task.run.files[GUIDE, work.unit["model"]]
     eyes = _Eyes(memory, program, work, file)
     program.note(eyes.told())
+    program.note(_acts_nowhere(program, work))
     try:
         return memory.hints.get(eyes.key, lambda: memory.attempt(eyes.prompt))
     except InvalidRequest as error:
         raise InvalidRequest(problems=error.about(place("guides", work.number, "image"))) from error
     except (CheckpointError, OutOfMemory) as error:
         raise InvalidRequest(problems=error.about(place("guides", work.number, "model"))) from error
+
+
+def _acts_nowhere(program: Program, work: ShowPicture) -> str:
+    """Said where no block of the network has a weight, since small ones lack those of some weight types; else ""."""
+    kind, own = work.unit["weight_type"], work.unit["block_weights"]
+    if isinstance(work.network, StyleAdapter):
+        return ""
+    if attention_weights(program.model, kind, own).any() or turned_weights(program.model, kind).any():
+        return ""
+    lacking, zero = f"this model has none of the blocks in which '{kind}' acts", "the weights of its blocks are all 0"
+    return f"Guide {work.number + 1} changes nothing: {zero if own.strip() else lacking}"
 
 
 def points_in(
@@ -61,7 +75,8 @@ def faces_in(memory: Memory, file: ModelFile, picture: str | Pixels, pixels: Pix
     """All faces of a picture. Raises CheckpointError, OutOfMemory."""
     network = analysis_in(memory, file)
     key = ANALYSIS, file.path, file.fingerprint, key_of(picture)
-    return memory.hints.get(key, lambda: memory.attempt(lambda: network.faces(pixels)))
+    with running(file.key):
+        return memory.hints.get(key, lambda: memory.attempt(lambda: network.faces(pixels)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

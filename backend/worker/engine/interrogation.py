@@ -27,11 +27,11 @@ def picture_described(memory: Memory, command: Describe) -> Described:
         words = memory.fetch(file.kind, file.key, file.path, lambda: captioner.load(file, memory.placement))
         said = memory.attempt(lambda: words.caption(pixels, command.beams, command.shortest, command.longest))
         return Described(command.task, said)
-    except Exception as error:  # noqa: BLE001 - the border of one question
+    except BaseException as error:  # noqa: BLE001 - the border of one question
         return Described(command.task, problem=_told(error))
 
 
-def _told(error: Exception) -> Problem:
+def _told(error: BaseException) -> Problem:
     if isinstance(error, EaselError):
         return Problem(error.problems[0].message)
     if isinstance(error, OSError | SyntaxError | Image.DecompressionBombError):

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
 from backend.errors import InvalidRequest
 from backend.messages import Event, Hashed, Loading
-from backend.request.rules import VAES
+from backend.request.choices import VAES
 from backend.worker.engine.current_work import CurrentWork
 from backend.worker.engine.program import Program, jobs_of
-from backend.worker.models.base import Model
 from backend.worker.models.chosen_vae import ChosenVae, place_of, read_vae
 from backend.worker.models.memory import Memory
+from backend.worker.models.model_base import Model
 
 
 class ModelLoading:
@@ -26,9 +26,11 @@ class ModelLoading:
         if checkpoint.key in self._memory:
             return self._memory.get(checkpoint)
         self._emit(Loading(checkpoint.key))
-        with self._current_work.doing("loading", [job]):
-            model = self._memory.get(checkpoint)
-        self._emit(Loading(checkpoint.key, done=True))
+        try:
+            with self._current_work.doing("loading", [job]):
+                model = self._memory.get(checkpoint)
+        finally:
+            self._emit(Loading(checkpoint.key, done=True))
         if model.background_hash:
             model.background_hash.tell(lambda sha256: self._emit(Hashed(checkpoint.key, sha256)))
         return model

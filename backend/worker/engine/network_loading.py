@@ -11,12 +11,12 @@ from backend.messages import Event, Hashed
 from backend.prompt.embedding_names import mentioned
 from backend.worker.adapters.embedding_file import EmbeddingFile, read_embedding
 from backend.worker.adapters.hypernetwork import Hypernetwork, read_hypernetwork
-from backend.worker.adapters.network_changes import PromptNetworks
 from backend.worker.adapters.network_file import NetworkFile, read_network
+from backend.worker.adapters.prompt_networks import PromptNetworks
 from backend.worker.draw.work_items import EncodeText, LoadNetworks
 from backend.worker.engine.program import Program
 from backend.worker.models.codec import Codec
-from backend.worker.models.encoded import Encoded
+from backend.worker.models.encoded_text import Encoded
 from backend.worker.models.memory import Memory
 
 LORA_HASHES, EMBEDDING_HASHES = "Lora hashes", "TI hashes"      # AUTOMATIC1111's keys

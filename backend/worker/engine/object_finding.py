@@ -10,6 +10,7 @@ from backend.worker.engine.program import Program
 from backend.worker.faces.loading import detector_in
 from backend.worker.models import object_detector, segmenter
 from backend.worker.models.memory import Memory
+from backend.worker.models.run_errors import running
 from backend.worker.pixels.object_detection import FindObjects, Objects
 
 NONE_FOUND = "Detailer {}: nothing was found ({}); the picture stays as it is."
@@ -34,11 +35,13 @@ def _objects(memory: Memory, program: Program, work: FindObjects) -> Objects:
         file = program.task.run.files[FACE_DETECTOR, ""]
         faces = detector_in(memory, file)
         memory.pin(faces, program)
-        return Objects(faces.boxes(work.pixels, work.confidence))
+        with running(file.key):
+            return Objects(faces.boxes(work.pixels, work.confidence))
     file = program.task.run.files[OBJECT_DETECTOR, work.model]
     detector = memory.fetch(file.kind, file.key, file.path, lambda: object_detector.load(file, memory.placement))
     memory.pin(detector, program)
-    return detector.objects(work.pixels, work.confidence, work.classes)
+    with running(file.key):
+        return detector.objects(work.pixels, work.confidence, work.classes)
 
 
 def _outlined(memory: Memory, program: Program, work: FindObjects, found: Objects) -> Objects:
@@ -47,6 +50,7 @@ def _outlined(memory: Memory, program: Program, work: FindObjects, found: Object
     try:
         network = memory.fetch(file.kind, file.key, file.path, lambda: segmenter.load(file, memory.placement))
         memory.pin(network, program)
-        return Objects(found.boxes, memory.attempt(lambda: network.outlines(work.pixels, found.boxes)))
+        with running(file.key):
+            return Objects(found.boxes, memory.attempt(lambda: network.outlines(work.pixels, found.boxes)))
     except (CheckpointError, OutOfMemory) as error:
         raise type(error)(problems=error.about(place("detailers", work.number, "sam"))) from error

@@ -12,21 +12,21 @@ from backend.catalog.model_file import ModelFile
 from backend.catalog.network_hashes import listed_name
 from backend.catalog.network_problems import FILE_KINDS, network_names
 from backend.messages import Run
-from backend.request.rules import EXTRAS, NO_UPSCALER
+from backend.request.choices import EXTRAS, NO_UPSCALER
 from backend.worker.draw.init_image import Source
 from backend.worker.draw.work_items import Drawing, Finished, Work
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.row import Answer, Row
 from backend.worker.models.autoencoder import Autoencoder
-from backend.worker.models.base import Model
 from backend.worker.models.chosen_vae import ChosenVae
 from backend.worker.models.codec import DecodeLatent
+from backend.worker.models.model_base import Model
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.pixel_networks import PixelWork
 from backend.worker.pixels.postprocess import Postprocessing
 
 
-class Hashed(Protocol):
+class HashedFile(Protocol):
     """A file that a picture names by its hash, the short one of AUTOMATIC1111."""
 
     @property
@@ -40,7 +40,9 @@ class Task:
     run: Run
     waiting: deque[int]
     source: Source | None = None
-    larger: Pixels | None = None                    # the source enlarged, for SD upscale
+    larger: Pixels | None = None                    # a source enlarged, for SD upscale
+    larger_of: Source | None = None                 # which one
+    other_starts: dict[tuple[str, str], Source | None] = field(default_factory=dict)    # by whose face was put in
     drawing: set[int] = field(default_factory=set)
     cancelled: bool = False
     _networks: dict[int, Mapping[tuple[str, str], ModelFile]] = field(default_factory=dict)
@@ -56,8 +58,8 @@ class Task:
         return self.run.checkpoint.key if self.run.checkpoint else ""
 
     def take(self) -> list[int]:
-        """The pictures of the next program: one, or with loopback those rounds of one chain that are missing."""
-        rounds = self.run.request.rounds
+        """The pictures of the next program: one, or those that are missing of what is drawn as one chain."""
+        rounds = 1 if self.postprocesses else self.run.request.rounds
         chain = self.waiting[0] // rounds
         taken = sorted(index for index in self.waiting if index // rounds == chain)
         self.waiting = deque(index for index in self.waiting if index not in taken)
@@ -115,7 +117,7 @@ class Program:
     sigma: float = 0.0
     previewed: float = 0.0
     notes: list[str] = field(default_factory=list)
-    hashes: dict[str, dict[str, Hashed]] = field(default_factory=dict)  # infotext key -> name -> what was used
+    hashes: dict[str, dict[str, HashedFile]] = field(default_factory=dict)  # infotext key -> name -> what was used
     interrupted: bool = False
     in_use: Model | None = None     # what it goes on with: the model, until another takes over
     vae: ChosenVae | None = None    # in place of each checkpoint's own
@@ -191,7 +193,7 @@ class Program:
         return bool(self.due)
 
 
-def _listed(files: Mapping[str, Hashed]) -> str:
+def _listed(files: Mapping[str, HashedFile]) -> str:
     names = {listed_name(name): file.hash for name, file in files.items()}
     return ", ".join(f"{name}: {digest}" for name, digest in names.items() if digest)
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from backend.catalog.call_estimate import DeviceLimits, obstacle, read_estimate
 from backend.errors import CheckpointError, InvalidRequest
 from backend.messages import Run
+from backend.request.face_swap import swaps_start
 from backend.request.output_size import upscales
 from backend.request.request import Request
 from backend.sampling.protocol import Noisy
+from backend.worker.draw import face_swap
 from backend.worker.draw import loopback as rounds
-from backend.worker.draw.init_image import Source
+from backend.worker.draw.init_image import Source, given_picture
 from backend.worker.draw.loopback import Round, draw_rounds
 from backend.worker.draw.pipeline import OnStep
 from backend.worker.draw.plan import Plan, parametrisation, plan
@@ -23,7 +27,7 @@ from backend.worker.draw.sd_upscale import enlarge, redraw
 from backend.worker.draw.work_items import Canvas, Drawing
 from backend.worker.engine.program import Due, Program, Task
 from backend.worker.guidance.hook_table import notes_for
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 from backend.worker.pixels.postprocess import postprocess
 
 NOT_SEAMLESS = "tiling was left out: only a part of the picture is drawn at a time"
@@ -49,7 +53,10 @@ def compose(task: Task, indices: Sequence[int], model: Model | None, on_call: On
     `on_call(program, noisy, denoised)` hears of every denoiser call. Without a model a finished picture is worked on.
     """
     request = task.run.request.of_image(indices[-1])
-    return _drawing(task, indices, request, model, on_call) if model else _postprocessing(task, indices[-1], request)
+    if model is None:
+        return _postprocessing(task, indices[-1], request)
+    before = [] if request.loops else [task.run.request.of_image(index) for index in indices[:-1]]
+    return _drawing(task, indices, request, model, on_call, before)
 
 
 def _postprocessing(task: Task, index: int, request: Request) -> Program:
@@ -58,22 +65,29 @@ def _postprocessing(task: Task, index: int, request: Request) -> Program:
     return Program(task, None, deque([Due(index, 0)]), drawing, notes=notes)
 
 
-def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall) -> Program:
+def _drawing(
+    task: Task, indices: Sequence[int], request: Request, model: Model, on_call: OnCall, before: Sequence[Request]
+) -> Program:
+    """`before`: what else is kept of the same drawing, and handed out before the request's own picture."""
     if task.source is None:
         task.source = Source.prepare(request, task.run.pictures, model.latent_scale)
     planned = [plan(each, parametrisation(each, model.parametrisation).table, sdxl_knots=model.sdxl_knots)
                for each in rounds.requests(request)]
     first = indices[-1] - len(planned) + 1
     steps = [Round(each, first + number in indices) for number, each in enumerate(planned)]
+    steps[-1] = replace(steps[-1], before=tuple(before))
 
     def heard(noisy: Noisy, denoised: Tensor) -> None:
         on_call(program, noisy, denoised)
 
     canvas = canvas_of(request, model, task.source)
-    if upscales(request):
-        drawing = _redrawn(task, planned[0], canvas, heard)
-    else:
-        drawing = draw_rounds(steps, canvas, heard, task.source)
+
+    def begun(source: Source | None) -> Drawing:
+        if upscales(request):
+            return _redrawn(task, planned[0], canvas, heard, source, before)
+        return draw_rounds(steps, canvas, heard, source)
+
+    drawing = _from_other_faces(task, request, model, begun) if swaps_start(request) else begun(task.source)
     program = Program(task, model, _due(steps, indices), drawing)
     for note in notes_for(request):
         program.note(note)
@@ -81,11 +95,24 @@ def _drawing(task: Task, indices: Sequence[int], request: Request, model: Model,
     return program
 
 
-def _redrawn(task: Task, plan: Plan, canvas: Canvas, on_step: OnStep) -> Drawing:
+def _from_other_faces(
+    task: Task, request: Request, model: Model, begun: Callable[[Source | None], Drawing]
+) -> Drawing:
+    """Drawn from the picture with other faces, which are put in once for all pictures of a job that get the same."""
+    key = request.face_swap, request.face_swap_model
+    if key not in task.other_starts:
+        pixels = yield from face_swap.start(request, np.asarray(given_picture(request, task.run.pictures)))
+        task.other_starts[key] = Source.prepare(request, task.run.pictures, model.latent_scale, pixels)
+    return (yield from begun(task.other_starts[key]))
+
+
+def _redrawn(
+    task: Task, plan: Plan, canvas: Canvas, on_step: OnStep, source: Source | None, before: Sequence[Request]
+) -> Drawing:
     """Enlarged once for all pictures of a job that follow."""
-    if task.larger is None:
-        task.larger = yield from enlarge(plan.request, task.source)
-    return (yield from redraw(plan, canvas, on_step, task.larger))
+    if task.larger is None or task.larger_of is not source:
+        task.larger, task.larger_of = (yield from enlarge(plan.request, source)), source
+    return (yield from redraw(plan, canvas, on_step, task.larger, before))
 
 
 def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:
@@ -93,7 +120,7 @@ def _due(steps: Sequence[Round], indices: Sequence[int]) -> deque[Due]:
     due, calls, wanted = deque(), 0, iter(indices)
     for step in steps:
         calls += step.plan.calls
-        if step.shown:
+        for _ in range(1 + len(step.before)) if step.shown else ():
             due.append(Due(next(wanted), calls, step.plan.notes))
             calls = 0
     return due

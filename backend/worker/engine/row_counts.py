@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from backend.errors import OutOfMemory
 from backend.settings import Policy
-from backend.worker.adapters.branches import alike, stacked_bytes
+from backend.worker.adapters.lora_branches import alike, stacked_bytes
 from backend.worker.guidance.row import Answer, Row, whole
 from backend.worker.models.denoiser_memory import rows_that_fit
 from backend.worker.models.memory import Memory
@@ -101,8 +101,10 @@ class RowCounts:
         It is smaller where the budget does not hold what is laid side by side for so many rows; those that share one
         of the first's networks at one strength share their factors, too, and go alone where more rows then fit.
         """
-        limit = max(self._memory.beside_pinned, stacked_bytes([rows[0].branches]))
         every, fits = list(range(len(rows))), size
+        if not any(row.branches for row in rows):
+            return every, size
+        limit = max(self._memory.beside_pinned, stacked_bytes([rows[0].branches]))
         while fits > 1 and stacked_bytes([row.branches for row in filled(rows, fits)]) > limit:
             fits = within(fits - 1)
         if fits == size or rows[0].group is not None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from backend.worker.draw.work_items import Keep, Made, Shared
-from backend.worker.engine.program import Hashed, Program
+from backend.worker.engine.program import HashedFile, Program
 from backend.worker.models.memory import Memory
 from backend.worker.models.result_cache import ResultCache
 
@@ -27,7 +27,7 @@ class _Kept:
 
     result: Any
     notes: tuple[str, ...]
-    hashes: Mapping[str, Mapping[str, Hashed]]
+    hashes: Mapping[str, Mapping[str, HashedFile]]
 
     @property
     def nbytes(self) -> int:

@@ -14,15 +14,14 @@ import numpy as np
 
 from backend.catalog.model_file import ModelFile
 from backend.errors import InvalidRequest
-from backend.request.face_swap import EVERYBODY, FEMALE, MALE, numbers
+from backend.request.face_swap import numbers
 from backend.worker.device import Placement
-from backend.worker.faces.analysis import Face, read_network
-from backend.worker.faces.selection import chosen, in_order
+from backend.worker.faces.analysis import Face, Numbers, read_network
+from backend.worker.faces.face_mask import covered
+from backend.worker.faces.selection import chosen, in_order, is_of_gender, of_gender
 from backend.worker.models.onnx_session import OnCPU
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.face_restoration import SwapFaces
-
-_MALE = {FEMALE: False, MALE: True}
+from backend.worker.pixels.face_restoration import NO_FACES, SwapFaces, Swapped
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,10 +31,10 @@ class Swapper(OnCPU):
     network: Any
     bytes: int
 
-    def swapped(self, pixels: Pixels, target: Face, source: Face) -> Pixels:
-        """The picture (H, W, 3), RGB, with `source` in the place of `target`, blended in."""
+    def swapped(self, pixels: Pixels, target: Face, source: Numbers) -> Pixels:
+        """The picture (H, W, 3), RGB, with who `source` is, of length 1, in the place of `target`, blended in."""
         bgr = np.ascontiguousarray(pixels[..., ::-1])
-        given, wanted = SimpleNamespace(kps=target.points), SimpleNamespace(normed_embedding=source.normed)
+        given, wanted = SimpleNamespace(kps=target.points), SimpleNamespace(normed_embedding=source)
         return np.ascontiguousarray(self.network.get(bgr, given, wanted, paste_back=True)[..., ::-1])
 
 
@@ -46,32 +45,54 @@ def load(file: ModelFile, placement: Placement) -> Swapper:
         return Swapper(read_network(path), path.stat().st_size)
 
 
-def put_in(swapper: Swapper, pixels: Pixels, faces: Sequence[Face], sources: Sequence[Face], work: SwapFaces) -> Pixels:
-    """The picture with those of `sources` in the place of those of `faces` that the work means.
+def people(sources: Sequence[Face], work: SwapFaces) -> list[Numbers]:
+    """Who of a picture's faces is put in, each of length 1: one for all, or one for each that is replaced.
 
-    Raises InvalidRequest where the source has no such face.
+    Raises InvalidRequest where the picture has no such face.
     """
-    there = _of_gender(sources, work.source_gender)
-    own = numbers(work.source_faces) or [work.source_face]
-    given = [chosen(there, work.order, number) for number in own]
-    for place, target in _meant(_of_gender(faces, work.gender), work):
-        pixels = swapper.swapped(pixels, target, given[place] if len(given) > 1 else given[0])
-    return pixels
+    there = of_gender(sources, work.source_gender, everybody=work.count_all)
+    found = []
+    for number in numbers(work.source_faces) or [work.source_face]:
+        face = chosen(there, work.order, number)
+        if not is_of_gender(face, work.source_gender):
+            raise InvalidRequest(f"shows a face number {number} that is not of the chosen gender")
+        found.append(face.normed)
+    return found
+
+
+def put_in(
+    swapper: Swapper, pixels: Pixels, faces: Sequence[Face], given: Sequence[Numbers], work: SwapFaces
+) -> Swapped:
+    """The picture with those who are `given` in the place of those of `faces` that the work means."""
+    meant = _meant(of_gender(faces, work.gender, everybody=work.count_all), work)
+    for place, target in meant:
+        made = swapper.swapped(pixels, target, given[place] if len(given) > 1 else given[0])
+        pixels = _within(pixels, made, target) if work.mask else made
+    return Swapped(pixels, len(meant), _note(faces, len(meant), work))
+
+
+def _within(before: Pixels, after: Pixels, face: Face) -> Pixels:
+    """What was put in for a face, no farther than the face goes."""
+    share = covered(face, before.shape[:2])[..., None]
+    return np.rint(before + (after.astype(np.float32) - before) * share).astype(np.uint8)
+
+
+def _note(faces: Sequence[Face], replaced: int, work: SwapFaces) -> str:
+    """What a person should know of faces that stay as they are."""
+    wanted = numbers(work.targets)
+    if not faces:
+        return NO_FACES
+    if replaced and (wanted is None or replaced == len(wanted)):
+        return ""
+    if replaced:
+        return f"Faces were replaced: {replaced} of {len(wanted or [])} that were asked for."
+    return f"No face was replaced: none of the {len(faces)} in the picture is one of those that were asked for."
 
 
 def _meant(faces: Sequence[Face], work: SwapFaces) -> list[tuple[int, Face]]:
     """In order, each with its place among those that are named; numbers beyond the last are nobody."""
     ordered = in_order(faces, work.order)
     wanted = numbers(work.targets)
-    if wanted is None:
-        return list(enumerate(ordered))
-    return [(place, ordered[number]) for place, number in enumerate(wanted) if number < len(ordered)]
-
-
-def _of_gender(faces: Sequence[Face], gender: str) -> list[Face]:
-    """Raises InvalidRequest where nothing tells men from women."""
-    if gender == EVERYBODY:
-        return list(faces)
-    if any(face.male is None for face in faces):
-        raise InvalidRequest("needs insightface's genderage.onnx beside its other files to tell men from women")
-    return [face for face in faces if face.male == _MALE[gender]]
+    places = range(len(ordered)) if wanted is None else wanted
+    return [(place, ordered[number]) for place, number in enumerate(places)
+            if number < len(ordered) and is_of_gender(ordered[number], work.gender)]

@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backend.prompt.timeline import active
+from backend.prompt.prompt_editing import active
 from backend.sampling.parametrisation import Parametrisation
 from backend.sampling.protocol import Noisy, Sampler
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.hypernetwork import HypernetworkUse
+from backend.worker.adapters.lora_branches import Branches
 from backend.worker.guidance.hooks import Guidance, Hook
 from backend.worker.guidance.interrupted import Interrupted
 from backend.worker.guidance.lazy_latents import LazyLatent, calculated
 from backend.worker.guidance.row import Answer, Row
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded, Role, equally_long
+from backend.worker.models.encoded_text import Encoded, Role, equally_long
+from backend.worker.models.model_base import Model
 
 COND: Role = "cond"
 UNCOND: Role = "uncond"
@@ -67,7 +67,7 @@ class Strength:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class GuidedModel:
     """What is asked: a model, what its output means, the prompts as it reads them, and hooks that it adds."""
 
     model: Model
@@ -82,7 +82,7 @@ class Successor:
     """Another network takes over at the noise level `below` (a sigma) and stays; `prepare` asks for what it needs."""
 
     below: float
-    prepare: Callable[[], Generator[Any, Any, Network]]
+    prepare: Callable[[], Generator[Any, Any, GuidedModel]]
 
 
 @dataclass(slots=True)
@@ -204,10 +204,10 @@ class CFGDenoiser:
 
 
 OnStep = Callable[[Noisy, Tensor], None]
-Asking = Generator[list[Row], Sequence[Answer], tuple[Sequence[Answer], list[list[Answer]]]]
+AskedRows = Generator[list[Row], Sequence[Answer], tuple[Sequence[Answer], list[list[Answer]]]]
 
 
-def asked(guidance: CFGDenoiser, noisy: Noisy, rows: list[Row]) -> Asking:
+def asked(guidance: CFGDenoiser, noisy: Noisy, rows: list[Row]) -> AskedRows:
     """Yields the rows and what hooks want to know besides; returns the answers to `rows`, and to each hook's own."""
     beside = [hook.beside(noisy, rows) for hook in guidance.hooks]
     answers = yield [*rows, *chain.from_iterable(beside)]

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backend.worker.adapters import branches, hypernetwork
+from backend.worker.adapters import hypernetwork, lora_branches
 from backend.worker.adapters.adapter import Recordable, Use, Watched, together
 from backend.worker.adapters.attachment import Attachment
 from backend.worker.adapters.key_value_cache import words_kept
 from backend.worker.guidance.row import Row
 from backend.worker.models.device_transfer import on_device
-from backend.worker.models.encoded import Encoded, stacked
-from backend.worker.models.recordings import Shape
+from backend.worker.models.encoded_text import Encoded, stacked
+from backend.worker.models.graph_replay import CallShape
 from backend.worker.models.seamless import seamless
 
 
 @dataclass(eq=False)
 class NetworkCall:
-    """All rows share `Row.key`; each has its own noise level and parametrisation. See `recordings.NetworkCall`.
+    """All rows share `Row.key`; each has its own noise level and parametrisation. See `graph_replay.RecordableCall`.
 
     `watched` is filled while the call is made; one in which anything is watched is not recorded.
     """
@@ -56,7 +56,7 @@ class NetworkCall:
         model = self.model
         if model.compiled and not used and not any(beside):
             return [Attachment((), model.compiled.attached, "compiled")]
-        return [*used, branches.attachment(beside), hypernetwork.attachment(model.denoiser, beside),
+        return [*used, lora_branches.attachment(beside), hypernetwork.attachment(model.denoiser, beside),
                 words_kept(model.denoiser, self._words_key(), model.kept_words)]
 
     @cached_property
@@ -70,18 +70,18 @@ class NetworkCall:
         return [self.model.denoiser, *(owner for each in self.attachments for owner in each.owners)]
 
     @property
-    def shape(self) -> Shape | None:
-        """See `recordings.NetworkCall`."""
+    def shape(self) -> CallShape | None:
+        """See `graph_replay.RecordableCall`."""
         first, structures = self.rows[0], tuple(each.structure for each in self.attachments)
         if first.watch or None in structures:
             return None
         shown = 0 if first.channels is None else len(first.channels)
         kind = self.model.identity, first.tiling, first.x.shape, first.encoded.kind, shown
-        return Shape(kind, len(self.rows), structures)
+        return CallShape(kind, len(self.rows), structures)
 
     @property
     def settings(self) -> tuple[Hashable, ...]:
-        """See `recordings.NetworkCall`: noise levels, words, strengths and data of adapters, the same of branches."""
+        """See `RecordableCall`: noise levels, words, strengths and data of adapters, the same of branches."""
         uses, beside = [row.uses for row in self.rows], [row.branches for row in self.rows]
         return (tuple(row.sigma for row in self.rows), tuple(row.encoded.identity for row in self.rows),
                 _each(uses, lambda use: use.strength), _each(uses, lambda use: tuple(map(id, use.data))),

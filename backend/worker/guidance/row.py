@@ -9,10 +9,10 @@ from torch import Tensor
 
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.adapters.adapter import Use
-from backend.worker.adapters.branches import Branches
 from backend.worker.adapters.hypernetwork import HypernetworkUse
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import Encoded, Role
+from backend.worker.adapters.lora_branches import Branches
+from backend.worker.models.encoded_text import Encoded, Role
+from backend.worker.models.model_base import Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from transformers.initialization import no_init_weights
 
 from backend.errors import CheckpointError
 
 _UNUSABLE = (
-    TypeError, ValueError, AttributeError, KeyError, IndexError, ZeroDivisionError, RuntimeError, StrictDataclassError
+    TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError,
+    StrictDataclassError,
 )
+MOST_MODULES = 10_000       # of one network; the UNet of Stable Diffusion XL has 2,000
 NAMED = 5       # at most so many tensors are named in an error
 
 
@@ -27,7 +32,7 @@ def assemble(
     Without a `dtype` all keep theirs. Raises CheckpointError naming what is missing or of a wrong shape.
     """
     try:
-        with no_init_weights(), init_empty_weights(include_buffers=False):
+        with no_init_weights(), init_empty_weights(include_buffers=False), of_bounded_size():
             network = make()
     except _UNUSABLE as error:
         raise CheckpointError(f"its config cannot be used: {error}") from error
@@ -36,6 +41,24 @@ def assemble(
     weights = {name: _placed(tensors[name], dtype, device) for name in expected}
     network.load_state_dict(weights, assign=True)
     return network.to(device).eval().requires_grad_(False)
+
+
+@contextmanager
+def of_bounded_size() -> Iterator[None]:
+    """Raises ValueError where this thread makes more modules than any network has: a config may ask for a million."""
+    thread, count = threading.get_ident(), 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += threading.get_ident() == thread
+        if count > MOST_MODULES:
+            raise ValueError("it describes a network of more layers than any")
+
+    hook = register_module_module_registration_hook(counted)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _placed(tensor: Tensor, dtype: torch.dtype | None, device: torch.device) -> Tensor:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
-from safetensors import SafetensorError
 
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError
 from backend.worker.device import Placement
-from backend.worker.models.memory import out_of_memory
+from backend.worker.models.load_errors import built_by_transformers, loading
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
-
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError,
-           StrictDataclassError)
 
 
 @dataclass(eq=False)
@@ -41,14 +34,10 @@ def load(file: ModelFile, placement: Placement) -> Captioner:
     """Read a folder. Raises CheckpointError, whose sentence names it."""
     from transformers import BertTokenizerFast, BlipForConditionalGeneration, BlipImageProcessor
 
-    try:
-        network = BlipForConditionalGeneration.from_pretrained(file.path, local_files_only=True, use_safetensors=True,
+    with loading(file) as path, built_by_transformers("BLIP"):
+        network = BlipForConditionalGeneration.from_pretrained(path, local_files_only=True, use_safetensors=True,
                                                                dtype=torch.float32)
         side = network.config.vision_config.image_size
-        tokenizer = BertTokenizerFast.from_pretrained(file.path, local_files_only=True)
-    except _BROKEN as error:
-        if out_of_memory(error):
-            raise
-        raise CheckpointError(f"{Path(file.path).name} cannot be loaded as BLIP: {error}"[:300]) from error
+        tokenizer = BertTokenizerFast.from_pretrained(path, local_files_only=True)
     pictures = BlipImageProcessor(size={"height": side, "width": side})
     return Captioner(network.to(placement.device).eval().requires_grad_(False), pictures, tokenizer)

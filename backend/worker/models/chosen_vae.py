@@ -19,8 +19,9 @@ from backend.worker.device import Placement
 from backend.worker.models import ldm_layout
 from backend.worker.models.autoencoder import Autoencoder, next_identity
 from backend.worker.models.background_hash import BackgroundHash
-from backend.worker.models.base import Component, Model
 from backend.worker.models.device_transfer import move, tensors
+from backend.worker.models.load_errors import loading
+from backend.worker.models.model_base import Component, Model
 from backend.worker.models.tensor_files import Format, read_tensors
 
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
@@ -74,17 +75,13 @@ def read_vae(file: ModelFile, model: Model, placement: Placement) -> ChosenVae:
     What neither shapes nor a config beside the file tell is as in the model's own: the scale of its latents above all.
     Raises CheckpointError, naming the file and the field, when it is missing, broken, incomplete, or of another build.
     """
-    loaded, path = fingerprint(file.path), Path(file.path)
-    try:
-        if not path.exists():
-            raise CheckpointError("it is no longer there")
+    loaded = fingerprint(file.path)
+    with loading(file, field=VAE) as path:
         read = bare(read_tensors(path, partial(_format, Format(placement.device, placement.vae))))
         network = ldm_layout.vae_network(_component(read, path, dict(model.vae.config)), placement)
         made = ChosenVae(file, network)
         if (made.latent_channels, made.latent_scale) != (model.latent_channels, model.latent_scale):
             raise CheckpointError(f"its latents are not those of {model.checkpoint.key}")
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}", field=VAE) from error
     if not file.sha256:
         made.background_hash = BackgroundHash(file.path, loaded)
     return made

@@ -8,8 +8,8 @@ from typing import Any
 from transformers import CLIPImageProcessor
 
 from backend.catalog.model_file import ModelFile
-from backend.catalog.regular_files import read_config
 from backend.errors import CheckpointError
+from backend.files.regular_files import read_config
 
 PROCESSOR = "preprocessor_config.json"
 _KEPT = ("image_mean", "image_std", "resample", "rescale_factor")

@@ -14,12 +14,12 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 
 from backend.catalog.fingerprints import weight_files
 from backend.catalog.model_file import ModelFile
-from backend.catalog.regular_files import read_config
-from backend.errors import CheckpointError
+from backend.files.regular_files import read_config
 from backend.worker.device import Placement
 from backend.worker.models.assemble import assemble
 from backend.worker.models.clip_preprocessing import picture_processor
 from backend.worker.models.ldm_layout import count, sizes_expected
+from backend.worker.models.load_errors import loading
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.models.tensor_files import Format, read_tensors
 from backend.worker.pixels import Pixels
@@ -69,10 +69,8 @@ class ClipVision(OwnedNetwork):
 
 def load(file: ModelFile, placement: Placement) -> ClipVision:
     """Read a tower; a text tower beside it is left out. Raises CheckpointError, whose sentence names the file."""
-    path, wanted = Path(file.path), Format(placement.device, placement.text)
-    try:
-        if not path.exists():
-            raise CheckpointError("it is no longer there")
+    wanted = Format(placement.device, placement.text)
+    with loading(file) as path:
         found: dict[str, Tensor] = {}
         for each in weight_files(path):
             found |= read_tensors(each, lambda name: wanted if name.startswith(NAMES) else None)
@@ -81,8 +79,6 @@ def load(file: ModelFile, placement: Placement) -> ClipVision:
         network = assemble(lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), found, placement.text,
                            placement.device)
         processor = picture_processor(file, network.config.image_size)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     return ClipVision(network, processor)
 
 

@@ -17,12 +17,13 @@ from torch import Tensor
 from backend.errors import OutOfMemory
 from backend.prompt.embedding_names import mentioned
 from backend.worker.models.autoencoder import Autoencoder
-from backend.worker.models.base import Model
-from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, TextChange, TextSettings, key_of
-from backend.worker.models.memory import Memory, out_of_memory
+from backend.worker.models.encoded_text import NO_EMBEDDINGS, Embeddings, Encoded, TextChange, TextSettings, key_of
+from backend.worker.models.memory import Memory
+from backend.worker.models.memory_errors import out_of_memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.seamless import seamless
 from backend.worker.models.side_stream import Later, Reading, within
-from backend.worker.models.vae_memory import Direction, fitting
+from backend.worker.models.vae_memory_estimate import Direction, fitting
 from backend.worker.models.vae_tiles import TILES, Tiles
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 from torch import Tensor
 
-from backend.worker.models.base import Component
 from backend.worker.models.ldm_layout import UNET_PREFIX, count
+from backend.worker.models.model_base import Component
 
 Config = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.request.output_size import CELL
 from backend.worker.device import free_bytes
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 
 SHARE = 0.8         # of the memory that is free
 

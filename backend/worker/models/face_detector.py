@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,16 +11,14 @@ from PIL import Image
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
-from backend.worker.models.onnx_session import OnCPU, read_session
+from backend.worker.models.onnx_session import OnCPU, Session, read_session, side_of
 from backend.worker.models.overlapping_boxes import Numbers, apart
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.face_restoration import Points
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
 STRIDES = (8, 16, 32)
 SIDE = 640                      # pixels of the square that is looked at, where the file leaves it open
+MOST = 1_000                    # faces in a picture
 SURE = 0.5                      # score from which something counts as a face
 
 
@@ -30,7 +27,7 @@ class Detector(OnCPU):
     """A detector in memory."""
 
     file: ModelFile
-    session: InferenceSession
+    session: Session
     side: int
     bytes: int
 
@@ -59,7 +56,9 @@ class Detector(OnCPU):
         """Nine outputs: for each stride the scores, then the boxes as distances to four sides, then the points."""
         levels = [self._level(stride, answers[n::3], confidence) for n, stride in enumerate(STRIDES)]
         scores, boxes, points = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-        kept = apart(boxes, np.argsort(-scores))
+        finite = np.isfinite(boxes).all(1)
+        scores, boxes, points = scores[finite], boxes[finite], points[finite]
+        kept = apart(boxes, np.argsort(-scores), most=MOST)
         return boxes[kept], points[kept]
 
     def _level(self, stride: int, answers: list[Numbers], confidence: float) -> tuple[Numbers, Numbers, Numbers]:
@@ -79,5 +78,4 @@ def load(file: ModelFile, placement: Placement) -> Detector:
     session = read_session(Path(file.path), "faces")
     if len(session.get_outputs()) != 3 * len(STRIDES):
         raise CheckpointError(f"{Path(file.path).name} does not tell where eyes, nose and mouth are")
-    side = session.get_inputs()[0].shape[-1]
-    return Detector(file, session, side if isinstance(side, int) else SIDE, Path(file.path).stat().st_size)
+    return Detector(file, session, side_of(session, otherwise=SIDE), Path(file.path).stat().st_size)

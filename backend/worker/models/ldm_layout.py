@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from backend.errors import CheckpointError
 from backend.worker.device import Placement
 from backend.worker.models.assemble import assemble
-from backend.worker.models.base import Component, Components
+from backend.worker.models.model_base import Component, Components
 
 Config = dict[str, Any]
 

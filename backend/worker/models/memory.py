@@ -18,10 +18,12 @@ from backend.catalog.fingerprints import Fingerprint, fingerprint
 from backend.catalog.model_file import CHECKPOINT, VAE, ModelFile
 from backend.errors import OutOfMemory, Problem
 from backend.worker.device import Placement
-from backend.worker.models.base import Model
+from backend.worker.models.cancellation import heed
+from backend.worker.models.graph_capture import graph_kind
+from backend.worker.models.graph_replay import Recordings
 from backend.worker.models.loader import load
-from backend.worker.models.network_graph import graph_kind
-from backend.worker.models.recordings import Recordings
+from backend.worker.models.memory_errors import out_of_memory
+from backend.worker.models.model_base import Model
 from backend.worker.models.result_cache import ResultCache
 from backend.worker.models.side_stream import side_stream
 
@@ -34,9 +36,6 @@ STACKED_BYTES = 512 << 20
 WORDS_BYTES, CARD_WORDS_BYTES = 256 << 20, 1 << 30
 DERIVED_BYTES = 8 << 30
 RECORDING_BYTES = 8 << 30       # of a card, where the budget leaves so much
-TORCH_SAYS = ("can't allocate memory", "out of memory")
-OTHERS_SAY = {"cv2": ("Insufficient memory",), "onnxruntime": ("Failed to allocate memory", "bad_alloc")}
-"""How libraries with errors of their own say that memory was too short, by a library's name."""
 TOO_LARGE = Problem("needs more memory than there is; choose a smaller size", "width")
 
 CPU = torch.device("cpu")
@@ -230,12 +229,17 @@ class Memory:
     def attempt(self, call: Callable[[], Result], problem: Problem = TOO_LARGE) -> Result:
         """What `call` gives. Where memory runs out it is tried again without caches and idle networks.
 
-        Raises OutOfMemory with the problem when that does not help, and what else `call` raises.
+        Raises OutOfMemory with the problem when that does not help, and what else `call` raises. Where nobody waits for
+        it any more WorkCancelled, in the place of whatever a library has made of that on its way.
         """
         while True:
             try:
-                return call()
+                heed()
+                made = call()
+                heed()
+                return made
             except Exception as error:      # each library has a class of its own for it
+                heed()
                 if not out_of_memory(error):
                     raise
                 short = error.with_traceback(None)      # its frames hold the tensors of the call
@@ -319,15 +323,6 @@ class Memory:
         """Each once; also those that are still used although their file has been replaced."""
         pinned = (network for networks in self._pins.values() for network in networks)
         yield from {id(each): each for each in (*(held.network for held in self._held.values()), *pinned)}.values()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory was too short, on the card or in the machine."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text, library = str(error), type(error).__module__.partition(".")[0]
-    words = TORCH_SAYS if isinstance(error, RuntimeError) else OTHERS_SAY.get(library, ())
-    return any(each in text for each in words)
 
 
 def _moved(network: Network, device: torch.device) -> bool:

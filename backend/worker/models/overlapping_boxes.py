@@ -10,8 +10,11 @@ SAME = 0.4                      # share of two boxes in common from which they a
 Numbers = NDArray[np.float64]
 
 
-def apart(boxes: Numbers, order: NDArray[np.int64], same: float = SAME) -> list[int]:
-    """Those of the boxes (left, top, right, bottom), the best first in `order`, that are not a better one's double."""
+def apart(boxes: Numbers, order: NDArray[np.int64], same: float = SAME, most: int | None = None) -> list[int]:
+    """Those of the boxes (left, top, right, bottom), the best first in `order`, that are not a better one's double.
+
+    No more than `most` of them: the time grows with the number that stays.
+    """
     areas = (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
     kept: list[int] = []
     for i in order:
@@ -19,4 +22,6 @@ def apart(boxes: Numbers, order: NDArray[np.int64], same: float = SAME) -> list[
         common = (high - low).clip(0).prod(-1)
         if not (common > same * (areas[i] + areas[kept] - common)).any():
             kept.append(int(i))
+            if len(kept) == most:
+                break
     return kept

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Anything that knows its bytes, as tensors do."""
+    """Anything that knows its bytes, as tensors and arrays do."""
 
     @property
     def nbytes(self) -> int: ...

@@ -6,7 +6,7 @@ what a file's shapes say overrides the published configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
-from backend.prompt.chunks import Chunks, chunk
+from backend.prompt.chunks import Chunk
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import clip, ldm_layout
-from backend.worker.models.base import Component, Components, Model, apply_emphasis
-from backend.worker.models.encoded import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models import clip_text, ldm_layout
+from backend.worker.models.encoded_text import NO_EMBEDDINGS, PLAIN, Embeddings, Encoded, TextSettings
+from backend.worker.models.model_base import Component, Components, Model
 from backend.worker.models.preview_colours import Published, preview_factors
+from backend.worker.models.text_encoding import Reader, read
 
 Config = dict[str, Any]
 
@@ -69,7 +70,7 @@ class SD1(Model):
             return {
                 "unet": ldm_layout.unet_component(tensors, partial(ldm_layout.unet_config, published=UNET)),
                 "vae": ldm_layout.vae_component(tensors, VAE),
-                "text_encoder": Component(clip.text_config(clip.plain_text_names(text)), text),
+                "text_encoder": Component(clip_text.text_config(clip_text.plain_text_names(text)), text),
             }
 
     @classmethod
@@ -78,7 +79,7 @@ class SD1(Model):
     ) -> Self:
         """See `Model.build`."""
         unet, vae = ldm_layout.unet_and_vae(components, placement)
-        encoder = clip.text_encoder(components["text_encoder"], placement.text, placement.device)
+        encoder = clip_text.text_encoder(components["text_encoder"], placement.text, placement.device)
         return cls(
             checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet,
             vae=vae, parametrisation=parametrisation, tokenizer=cls.tokenizer_for(checkpoint, encoder),
@@ -88,7 +89,7 @@ class SD1(Model):
     @classmethod
     def tokenizer_for(cls, checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:
         """What makes tokens of a text for this encoder. Raises CheckpointError, see `clip.tokenizer`."""
-        return clip.tokenizer(checkpoint, encoder)
+        return clip_text.tokenizer(checkpoint, encoder)
 
     @property
     def word_widths(self) -> tuple[int, ...]:
@@ -99,15 +100,10 @@ class SD1(Model):
         self, text: str, settings: TextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
     ) -> Encoded:
         """See `Model.encode_text`."""
-        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
-        vectors = {name: each.vectors[0] for name, each in embeddings.items()}
-        multipliers = torch.tensor([chunk.multipliers for chunk in chunks], device=self.device)         # (n, 77)
-        with clip.inserted(self.text_encoders[0], chunks.chunks, vectors):
-            z = self._states(chunks, settings)
-        weighed = apply_emphasis(z.float(), multipliers, settings.emphasis)                             # (n, 77, C)
-        return Encoded(weighed.flatten(0, 1), words=chunks.words, embeddings=clip.used(chunks))
+        reader = Reader(self.tokenizer, self.text_encoders[0], lambda chunks: (self._states(chunks, settings), None))
+        return read(text, [reader], settings, embeddings)
 
-    def _states(self, chunks: Chunks, settings: TextSettings) -> Tensor:
+    def _states(self, chunks: Sequence[Chunk], settings: TextSettings) -> Tensor:
         """(n, 77, C). Skipped layers end in the final layer norm; no encoder is skipped altogether."""
         encoder = self.text_encoders[0]
         tokens = torch.tensor([chunk.tokens for chunk in chunks], device=self.device)                   # (n, 77)

@@ -7,7 +7,7 @@ whether they predict noise (512 pixels) or v (768 pixels); where nothing beside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
 from backend.catalog.module_shapes import UNREAD_BLOCKS
-from backend.prompt.chunks import Chunks, pad_after_end
+from backend.prompt.chunks import Chunk, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.sampling.parametrisation import PARAMETRISATIONS, Parametrisation
-from backend.worker.models import clip, ldm_layout, sd1
-from backend.worker.models.base import Component, Components
-from backend.worker.models.encoded import Encoded, TextSettings
+from backend.worker.models import clip_text, ldm_layout, open_clip_layout, sd1
+from backend.worker.models.encoded_text import Encoded, TextSettings
+from backend.worker.models.model_base import Component, Components
 
 Config = dict[str, Any]
 
@@ -45,20 +45,20 @@ class SD2(sd1.SD1):
         """See `Model.split`. The last block of the text encoder is left out: nothing reads what it makes."""
         with ldm_layout.sizes_expected():
             text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
-            config = clip.open_clip_config(text)
+            config = open_clip_layout.config_of(text)
             layers = config["num_hidden_layers"] - UNREAD_BLOCKS[TEXT_PREFIX]
             return {
                 "unet": ldm_layout.unet_component(tensors, sd2_unet_config),
                 "vae": ldm_layout.vae_component(tensors, sd1.VAE),
-                "text_encoder": Component(config | {"num_hidden_layers": layers}, clip.open_clip_names(text)),
+                "text_encoder": Component(config | {"num_hidden_layers": layers}, open_clip_layout.renamed(text)),
             }
 
     @classmethod
     def tokenizer_for(cls, checkpoint: ModelFile, encoder: nn.Module) -> Tokenizer:
         """See `SD1.tokenizer_for`: OpenCLIP's."""
-        return clip.open_clip_tokenizer(super().tokenizer_for(checkpoint, encoder))
+        return clip_text.open_clip_tokenizer(super().tokenizer_for(checkpoint, encoder))
 
-    def _states(self, chunks: Chunks, settings: TextSettings) -> Tensor:
+    def _states(self, chunks: Sequence[Chunk], settings: TextSettings) -> Tensor:
         """(n, 77, 1024). Clip skip is not listened to."""
         padded = [pad_after_end(chunk.tokens, self.tokenizer) for chunk in chunks]
         return self.text_encoders[0](input_ids=torch.tensor(padded, device=self.device)).last_hidden_state
@@ -78,4 +78,4 @@ class SD2(sd1.SD1):
 def sd2_unet_config(tensors: Mapping[str, Tensor]) -> Config:
     """The UNet's config from its tensors in LDM names. Raises KeyError with the name of a missing one."""
     config = ldm_layout.unet_config(tensors, UNET)
-    return config | {"attention_head_dim": clip.heads(config["block_out_channels"])}
+    return config | {"attention_head_dim": clip_text.heads(config["block_out_channels"])}

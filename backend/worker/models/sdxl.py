@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from backend.catalog.model_file import ModelFile
-from backend.prompt.chunks import CHUNK_LENGTH, Chunk, chunk, equally_many, pad_after_end
+from backend.prompt.chunks import CHUNK_LENGTH, Chunk, pad_after_end
 from backend.prompt.tokenizer import Tokenizer
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import clip, ldm_layout
-from backend.worker.models.base import Component, Components, Model, apply_emphasis
-from backend.worker.models.encoded import NO_EMBEDDINGS, Embeddings, Encoded, Role, TextSettings
+from backend.worker.models import clip_text, ldm_layout, open_clip_layout
+from backend.worker.models.encoded_text import NO_EMBEDDINGS, Embeddings, Encoded, Role, TextSettings
+from backend.worker.models.model_base import Component, Components, Model
 from backend.worker.models.preview_colours import Published, preview_factors
 from backend.worker.models.tensor_files import Format
+from backend.worker.models.text_encoding import Reader, read
 
 Config = dict[str, Any]
 
@@ -101,9 +102,9 @@ class SDXL(Model):
     def split(cls, tensors: Mapping[str, Tensor]) -> Components:
         """See `Model.split`. Sizes are read off the tensors."""
         with ldm_layout.sizes_expected():
-            text = clip.plain_text_names(ldm_layout.section(tensors, TEXT_PREFIX, "text encoder"))
+            text = clip_text.plain_text_names(ldm_layout.section(tensors, TEXT_PREFIX, "text encoder"))
             text_2 = ldm_layout.section(tensors, TEXT_2_PREFIX, "second text encoder")
-            config_2 = clip.open_clip_config(text_2)
+            config_2 = open_clip_layout.config_of(text_2)
 
             def unet_config(unet: Mapping[str, Tensor]) -> Config:
                 return sdxl_unet_config(unet, config_2["projection_dim"], cls.numbers)
@@ -111,8 +112,8 @@ class SDXL(Model):
             return {
                 "unet": ldm_layout.unet_component(tensors, unet_config),
                 "vae": ldm_layout.vae_component(tensors, VAE),
-                "text_encoder": Component(clip.text_config(text), text),
-                "text_encoder_2": Component(config_2, clip.open_clip_names(text_2)),
+                "text_encoder": Component(clip_text.text_config(text), text),
+                "text_encoder_2": Component(config_2, open_clip_layout.renamed(text_2)),
             }
 
     @classmethod
@@ -122,12 +123,12 @@ class SDXL(Model):
         """See `Model.build`. The second text encoder computes in the text's format, in whatever it is kept."""
         device = placement.device
         unet, vae = ldm_layout.unet_and_vae(components, placement)
-        encoder = clip.text_encoder(components["text_encoder"], placement.text, device)
-        encoder_2 = clip.projecting_text_encoder(components["text_encoder_2"], placement.text, device)
-        tokenizer = clip.tokenizer(checkpoint, encoder)
+        encoder = clip_text.text_encoder(components["text_encoder"], placement.text, device)
+        encoder_2 = clip_text.projecting_text_encoder(components["text_encoder_2"], placement.text, device)
+        tokenizer = clip_text.tokenizer(checkpoint, encoder)
         return cls(
             checkpoint=checkpoint, placement=placement, text_encoders=(encoder, encoder_2), denoiser=unet, vae=vae,
-            parametrisation=parametrisation, tokenizer=tokenizer, tokenizer_2=clip.open_clip_tokenizer(tokenizer),
+            parametrisation=parametrisation, tokenizer=tokenizer, tokenizer_2=clip_text.open_clip_tokenizer(tokenizer),
             preview_factors=preview_factors(vae, COLOURS),
         )
 
@@ -151,7 +152,7 @@ class SDXL(Model):
         self, text: str, settings: SDXLTextSettings = PLAIN, embeddings: Embeddings = NO_EMBEDDINGS
     ) -> Encoded:
         """See `Model.encode_text`: tokens (77n, 768 + 1280) of n chunks, pooled (1280 + 6,) of the first of them."""
-        encoded = self._nothing() if settings.zeroes else self._read(text, settings, embeddings)
+        encoded = self._nothing() if settings.zeroes else read(text, self._readers(settings), settings, embeddings)
         beside = torch.tensor(self._beside(settings), dtype=torch.float32, device=self.device)
         return replace(encoded, pooled=torch.cat([encoded.pooled, beside]))
 
@@ -164,26 +165,11 @@ class SDXL(Model):
         return Encoded(torch.zeros(CHUNK_LENGTH + 2, sum(self.word_widths), device=self.device),
                        torch.zeros(self.text_encoders[-1].config.projection_dim, device=self.device))
 
-    def _read(self, text: str, settings: SDXLTextSettings, embeddings: Embeddings) -> Encoded:
-        """Tokens (77n, 768 + 1280) and pooled (1280,) by both encoders, each with its own emphasis, without sizes.
-
-        Words stand where the first encoder reads them; the second differs only in special words typed out.
-        """
-        tokenizers = (self.tokenizer, self.tokenizer_2)
-        counts = clip.counts(embeddings)
-        read = [chunk(text, each, emphasis=settings.emphasis, embeddings=counts) for each in tokenizers]
-        chunks, chunks_2 = equally_many(read)
-        first, second = ({name: each.vectors[i] for name, each in embeddings.items()} for i in (0, 1))
-        with clip.inserted(self.text_encoders[0], chunks, first):
-            narrow = self._clip_l(chunks, settings)
-        with clip.inserted(self.text_encoders[1], chunks_2, second):
-            wide, pooled = self._open_clip(chunks_2)
-        halves = [
-            apply_emphasis(z.float(), self._tensor([chunk.multipliers for chunk in windows]), settings.emphasis)
-            for z, windows in ((narrow, chunks), (wide, chunks_2))
-        ]
-        tokens = torch.cat(halves, dim=-1).flatten(0, 1)
-        return Encoded(tokens, pooled[0].float(), read[0].words, clip.used(chunks))
+    def _readers(self, settings: SDXLTextSettings) -> Sequence[Reader]:
+        """Both encoders."""
+        first, second = self.text_encoders
+        return (Reader(self.tokenizer, first, lambda chunks: (self._clip_l(chunks, settings), None)),
+                Reader(self.tokenizer_2, second, self._open_clip))
 
     def _clip_l(self, chunks: Sequence[Chunk], settings: SDXLTextSettings) -> Tensor:
         """(n, 77, C): the last layer but one, or with `skips_clip_l` the one that clip skip counts to. Never normed."""
@@ -232,7 +218,7 @@ def sdxl_unet_config(tensors: Mapping[str, Tensor], pooled: int, numbers: int = 
               _depth(tensors, "middle_block"))      # diffusers builds the last stage as deep as the middle
     return config | {
         "transformer_layers_per_block": depths,
-        "attention_head_dim": clip.heads(config["block_out_channels"]),
+        "attention_head_dim": clip_text.heads(config["block_out_channels"]),
         "projection_class_embeddings_input_dim": beside,
         "addition_time_embed_dim": (beside - pooled) // numbers,
     }

@@ -14,17 +14,19 @@ from typing import ClassVar, Self
 from torch import Tensor, nn
 
 from backend.catalog.model_file import ModelFile
-from backend.prompt.chunks import chunk
 from backend.request.request import Request
 from backend.sampling.parametrisation import Parametrisation
 from backend.worker.device import Placement
-from backend.worker.models import clip, ldm_layout, sdxl
-from backend.worker.models.base import Component, Components, apply_emphasis
-from backend.worker.models.encoded import Embeddings, Encoded, Role
+from backend.worker.models import clip_text, ldm_layout, open_clip_layout, sdxl
+from backend.worker.models.encoded_text import Role
+from backend.worker.models.model_base import Component, Components
 from backend.worker.models.preview_colours import preview_factors
 from backend.worker.models.tensor_files import Format
+from backend.worker.models.text_encoding import Reader
 
 TEXT_PREFIX = "conditioner.embedders.0.model."
+
+
 @dataclass(frozen=True, slots=True)
 class RefinerTextSettings(sdxl.SDXLTextSettings):
     """`score`: how good the network shall believe its picture to look; those that it learnt from had about 3 to 7."""
@@ -49,7 +51,7 @@ class SDXLRefiner(sdxl.SDXL):
         """See `Model.split`."""
         with ldm_layout.sizes_expected():
             text = ldm_layout.section(tensors, TEXT_PREFIX, "text encoder")
-            config = clip.open_clip_config(text)
+            config = open_clip_layout.config_of(text)
 
             def unet_config(unet: Mapping[str, Tensor]) -> sdxl.Config:
                 return sdxl.sdxl_unet_config(unet, config["projection_dim"], cls.numbers)
@@ -57,7 +59,7 @@ class SDXLRefiner(sdxl.SDXL):
             return {
                 "unet": ldm_layout.unet_component(tensors, unet_config),
                 "vae": ldm_layout.vae_component(tensors, sdxl.VAE),
-                "text_encoder_2": Component(config, clip.open_clip_names(text)),
+                "text_encoder_2": Component(config, open_clip_layout.renamed(text)),
             }
 
     @classmethod
@@ -66,8 +68,8 @@ class SDXLRefiner(sdxl.SDXL):
     ) -> Self:
         """See `Model.build`."""
         unet, vae = ldm_layout.unet_and_vae(components, placement)
-        encoder = clip.projecting_text_encoder(components["text_encoder_2"], placement.text, placement.device)
-        tokenizer = clip.open_clip_tokenizer(clip.tokenizer(checkpoint, encoder))
+        encoder = clip_text.projecting_text_encoder(components["text_encoder_2"], placement.text, placement.device)
+        tokenizer = clip_text.open_clip_tokenizer(clip_text.tokenizer(checkpoint, encoder))
         return cls(
             checkpoint=checkpoint, placement=placement, text_encoders=(encoder,), denoiser=unet, vae=vae,
             parametrisation=parametrisation, tokenizer=tokenizer, tokenizer_2=tokenizer,
@@ -85,14 +87,9 @@ class SDXLRefiner(sdxl.SDXL):
     def _beside(self, settings: RefinerTextSettings) -> list[float]:
         return [*settings.size, *settings.crop, settings.score]
 
-    def _read(self, text: str, settings: RefinerTextSettings, embeddings: Embeddings) -> Encoded:
-        chunks = chunk(text, self.tokenizer, emphasis=settings.emphasis, embeddings=clip.counts(embeddings))
-        vectors = {name: each.vectors[0] for name, each in embeddings.items()}
-        with clip.inserted(self.text_encoders[0], chunks.chunks, vectors):
-            wide, pooled = self._open_clip(chunks.chunks)
-        multipliers = self._tensor([chunk.multipliers for chunk in chunks])
-        tokens = apply_emphasis(wide.float(), multipliers, settings.emphasis).flatten(0, 1)
-        return Encoded(tokens, pooled[0].float(), chunks.words, clip.used(chunks))
+    def _readers(self, settings: RefinerTextSettings) -> Sequence[Reader]:
+        """SDXL's second encoder alone."""
+        return (Reader(self.tokenizer, self.text_encoders[0], self._open_clip),)
 
     def adapted(self) -> dict[str, nn.Module]:
         """See `Model.adapted`."""

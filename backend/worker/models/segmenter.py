@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from backend.catalog.model_file import ModelFile
-from backend.errors import CheckpointError
 from backend.worker.device import Placement
-from backend.worker.models.memory import out_of_memory
+from backend.worker.models.load_errors import built_by_transformers, loading
 from backend.worker.models.owned_network import OwnedNetwork
 from backend.worker.pixels import Pixels
 
 CELL = 4        # pixels of a mask's cell
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError, AttributeError, TypeError, SafetensorError,
-           StrictDataclassError)
 
 
 @dataclass(eq=False)
@@ -46,14 +40,10 @@ def load(file: ModelFile, placement: Placement) -> Segmenter:
     """Read a folder. Raises CheckpointError, whose sentence names it."""
     from transformers import SamImageProcessor, SamModel, SamProcessor
 
-    try:
-        network = SamModel.from_pretrained(file.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
+    with loading(file) as path, built_by_transformers("SAM"):
+        network = SamModel.from_pretrained(path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
         side = network.config.vision_config.image_size
         masks = side // CELL
         pictures = SamImageProcessor(size={"longest_edge": side}, pad_size={"height": side, "width": side},
                                      mask_size={"longest_edge": masks}, mask_pad_size={"height": masks, "width": masks})
-    except _BROKEN as error:
-        if out_of_memory(error):
-            raise
-        raise CheckpointError(f"{Path(file.path).name} cannot be loaded as SAM: {error}"[:300]) from error
     return Segmenter(network.to(placement.device).eval().requires_grad_(False), SamProcessor(pictures))

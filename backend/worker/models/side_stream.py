@@ -95,7 +95,7 @@ class Later(Generic[Result]):
     def _try_on(self) -> None:
         try:
             self._go_on(self._fetched.wait())
-        except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             self._ended = _Failure(error)
 
     def _go_on(self, known: Sequence[Tensor] | None) -> None:
@@ -112,7 +112,7 @@ class Later(Generic[Result]):
 class _Failure:
     """Raises an error, each time that it is called."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
 
     def __call__(self) -> Any:

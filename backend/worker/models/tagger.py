@@ -6,20 +6,16 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from backend.catalog.captioners import TAGS
 from backend.catalog.model_file import ModelFile
-from backend.catalog.regular_files import read_regular
 from backend.errors import CheckpointError
-from backend.worker.models.onnx_session import OnCPU, read_session
+from backend.files.regular_files import read_regular
+from backend.worker.models.onnx_session import OnCPU, Session, read_session, side_of
 from backend.worker.pixels import Pixels
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 RATING = "9"                # the category of tags that say for whom a picture is, and not what is in it
 MOST_BYTES = 2**24
@@ -29,7 +25,7 @@ MOST_BYTES = 2**24
 class Tagger(OnCPU):
     """A network and the names of what it answers; None for what is no tag. Owned by `Memory`."""
 
-    session: InferenceSession
+    session: Session
     names: tuple[str | None, ...]
     bytes: int
 
@@ -50,7 +46,7 @@ def load(file: ModelFile) -> Tagger:
     weights = Path(file.path)
     session = read_session(weights, "tags")
     shape = session.get_inputs()[0].shape
-    if len(shape) != 4 or not isinstance(shape[1], int) or shape[1] != shape[2] or shape[3] != 3:
+    if side_of(session, axis=1) != shape[2] or shape[3] != 3:
         raise CheckpointError(f"{weights.name} is no tagger of pictures")
     return Tagger(session, _names(weights.with_name(TAGS)), weights.stat().st_size)
 

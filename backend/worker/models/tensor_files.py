@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
-from zipfile import is_zipfile
+from zipfile import ZIP_STORED, BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -26,8 +26,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backend.catalog.headers import read_shapes
-from backend.catalog.regular_files import open_regular
 from backend.errors import CheckpointError
+from backend.files.regular_files import open_regular
+from backend.worker.models.cancellation import heed
 
 PORTION = 64 << 20         # bytes of a .ckpt file that are mapped at a time
 AHEAD = 4                  # portions of a .safetensors file that are read before they are asked for
@@ -38,6 +39,7 @@ _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF
            "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
            "U64": torch.uint64, "U32": torch.uint32, "U16": torch.uint16, "U8": torch.uint8, "BOOL": torch.bool}
 _TRAINER = "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
+_STRANGE = (SafetensorError, BadZipFile, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 _CONVERT = "load it once with a tool you trust and save it as .safetensors"
 
 Read = TypeVar("Read")
@@ -117,6 +119,7 @@ def _read_safetensors(path: Path, formats: Formats, look: Look) -> dict[str, Ten
     with _reading(path, open_regular) as file, _alone(), ThreadPoolExecutor(1, "read ahead") as reader:
         coming = _read_ahead(reader, file, _portions(wanted))
         while portion := _reading(path, lambda _: next(coming, None)):
+            heed()
             for stored, tensor in portion:
                 read[stored.name] = wanted[stored].brought(tensor, mapped=False)
                 look(read[stored.name])
@@ -210,6 +213,7 @@ def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[
         for number, (name, wanted) in enumerate(waiting):
             if mapped > opened.portion:
                 return number
+            heed()
             stored = _reading(path, lambda _, name=name: opened.tensors[name])
             mapped += stored.nbytes
             read[name] = wanted.brought(stored, mapped=True)
@@ -220,12 +224,16 @@ def _read_portion(path: Path, waiting: Sequence[tuple[str, Format]], read: dict[
 @contextmanager
 def _mapped(path: Path) -> Iterator[_Mapped]:
     """The mapping ends with the context; tensors that are left of it keep it."""
-    loaded = _reading(path, _unpickle)
-    inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
-    tensors = {name: value for name, value in inner.items() if isinstance(value, Tensor)}
+    tensors = _reading(path, lambda _: _tensors_in(_unpickle(path)))
     if not tensors:
         raise CheckpointError("the file holds no tensors")
-    yield _Mapped(tensors, PORTION if is_zipfile(path) else math.inf)
+    yield _Mapped(tensors, PORTION if _is_mappable(path) else math.inf)
+
+
+def _tensors_in(loaded: Any) -> dict[str, Tensor]:
+    """Without the attributes that a file may have given to them, which could stand for their methods."""
+    inner = loaded.get("state_dict", loaded) if isinstance(loaded, Mapping) else {}
+    return {name: Tensor.detach(value) for name, value in inner.items() if isinstance(value, Tensor)}
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -246,10 +254,16 @@ def _allowed() -> list[Any]:
 
 def _unpickle(path: Path) -> Any:
     with torch.serialization.safe_globals(_allowed()):
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:                    # written by torch before 1.6: cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # what torch before 1.6 wrote cannot be mapped, nor a zip that somebody has packed
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_mappable(path))
+
+
+def _is_mappable(path: Path) -> bool:
+    """A zip in which all lies as it is."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return all(entry.compress_type == ZIP_STORED for entry in archive.infolist())
 
 
 def _reading(path: Path, read: Callable[[Path], Read]) -> Read:
@@ -259,5 +273,5 @@ def _reading(path: Path, read: Callable[[Path], Read]) -> Read:
         raise CheckpointError(f"{path.name} holds more than tensors and could run code; {_CONVERT}") from error
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _STRANGE as error:
         raise CheckpointError(f"{path.name} is broken or cut off; copy it again") from error

@@ -15,6 +15,7 @@ from torch import Tensor
 from backend.catalog.model_file import ModelFile
 from backend.errors import CheckpointError
 from backend.worker.device import Placement, free_bytes
+from backend.worker.models.load_errors import loading
 from backend.worker.models.tensor_files import read_table
 from backend.worker.pixels import Pixels
 from backend.worker.pixels.upscaling import Traits
@@ -130,11 +131,9 @@ class Upscaler:
 
 def load(file: ModelFile, placement: Placement) -> Upscaler:
     """Read a file of any architecture that spandrel and spandrel_extra_arches know. CheckpointError names the file."""
-    try:
-        network = _built(_tensors(Path(file.path)))
+    with loading(file) as path:
+        network = _built(_tensors(path))
         network.to(placement.device, _format(network, placement)).eval()
-    except CheckpointError as error:
-        raise CheckpointError(f"{file.key} cannot be loaded: {error.problems[0].message}") from error
     network.model.requires_grad_(False)
     if network.architecture.id in CONVOLUTIONS:
         network.model.to(memory_format=torch.channels_last)
@@ -144,8 +143,6 @@ def load(file: ModelFile, placement: Placement) -> Upscaler:
 def _tensors(path: Path) -> dict[str, Any]:
     from spandrel import canonicalize_state_dict
 
-    if not path.exists():
-        raise CheckpointError("it is no longer there")
     table = canonicalize_state_dict(dict(read_table(path)))
     if not isinstance(table, Mapping) or not any(isinstance(value, Tensor) for value in table.values()):
         raise CheckpointError("the file holds no tensors")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from backend.request.face_swap import NO_FACE_MODEL
 from backend.request.request import Request
 from backend.worker.pixels import Pixels
 
@@ -22,6 +23,7 @@ FACE = 512                      # side of an aligned face in pixels
 TEMPLATE = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043],
                      [313.08905, 371.15118]])
 EDGE = 48                       # pixels of an aligned face over which it gives way to the picture
+NO_FACES = "No faces were found; the picture's own stay as they are."
 SMALLEST = 5.0                  # distance of the eyes in pixels below which nothing can be made of a face
 
 Points = NDArray[np.float64]    # (5, 2): x, y in pixels
@@ -47,8 +49,10 @@ class RestoreFace:
 class SwapFaces:
     """Work item: put a face of `source`, an id of the job's pictures, into pixels (H, W, 3), as a request says.
 
-    `source_face` is that of all, unless `source_faces` has a number for each of the targets.
-    Answered by the pixels, and whether there was a face to replace.
+    `source_face` is that of all, unless `source_faces` has a number for each of the targets. In the place of a picture
+    `model` may name a face model. `count_all`: numbers are those among all faces, also where only one gender counts.
+    `sure` and `most`: which faces are seen at all, see `FaceAnalysis.faces`. `mask`: nothing beside a face changes.
+    Answered by `Swapped`.
     """
 
     pixels: Pixels
@@ -59,27 +63,52 @@ class SwapFaces:
     gender: str
     order: str
     source_faces: str = ""
+    model: str = ""
+    count_all: bool = False
+    sure: float = 0.5
+    most: int = 0
+    mask: bool = False
 
     @classmethod
     def of(cls, request: Request, pixels: Pixels) -> Self:
         """As the request's fields say."""
+        model = "" if request.face_swap_model == NO_FACE_MODEL else request.face_swap_model
         return cls(pixels, request.face_swap, request.face_swap_source, request.face_swap_source_gender,
                    request.face_swap_targets, request.face_swap_gender, request.face_swap_order,
-                   request.face_swap_sources)
+                   request.face_swap_sources, model, request.face_swap_count_all, request.face_swap_threshold,
+                   request.face_swap_most, request.face_swap_mask)
+
+
+class Swapped(NamedTuple):
+    """The picture (H, W, 3), how many of its faces were replaced, and what a person should know of the others."""
+
+    pixels: Pixels
+    replaced: int
+    note: str
 
 
 Restoring = Generator[FindFaces | RestoreFace, Any, tuple[Pixels, int]]
 
 
-def restored(pixels: Pixels, kind: str, weight: float = 0.5) -> Restoring:
-    """The picture (H, W, 3) with every face that was found made clean, and how many there were."""
+def restored(pixels: Pixels, kind: str, weight: float = 0.5, visibility: float = 1.0) -> Restoring:
+    """The picture (H, W, 3) with every face that was found made clean, and how many there were.
+
+    `visibility`: how much of that is laid over the picture.
+    """
     found = [points for points in (yield FindFaces(pixels)) if math.dist(points[0], points[1]) >= SMALLEST]
     result = pixels.copy()
     for points in found:
         transform = alignment(points)
         clean = yield RestoreFace(kind, aligned(pixels, transform), weight)
         paste(result, clean, transform)
-    return result, len(found)
+    return mixed(pixels, result, visibility), len(found)
+
+
+def mixed(first: Pixels, second: Pixels, share: float) -> Pixels:
+    """The second laid over the first; at 1 the second alone."""
+    if share >= 1:
+        return second
+    return np.asarray(Image.blend(Image.fromarray(first), Image.fromarray(second), share))
 
 
 def alignment(points: Points) -> Points:

@@ -11,18 +11,28 @@ from PIL import Image
 
 from backend.catalog.face_files import BUFFALO
 from backend.catalog.face_networks import SWAP
-from backend.catalog.model_file import FACE_DETECTOR, FACE_NETWORK, FACE_RESTORER, UPSCALER, FileKey, ModelFile
-from backend.catalog.needed_files import needed
+from backend.catalog.model_file import (
+    FACE_DETECTOR,
+    FACE_MODEL,
+    FACE_NETWORK,
+    FACE_RESTORER,
+    UPSCALER,
+    FileKey,
+    ModelFile,
+)
+from backend.catalog.request_files import needed
 from backend.errors import CheckpointError, InvalidRequest, OutOfMemory
 from backend.messages import Run
 from backend.worker.device import Placement
-from backend.worker.faces import swapping
+from backend.worker.faces import face_model, swapping
+from backend.worker.faces.face_model import FaceModel
 from backend.worker.faces.loading import analysis_in, detector_in
 from backend.worker.models import upscaler
 from backend.worker.models.memory import Loaded, Memory
+from backend.worker.models.run_errors import running
 from backend.worker.models.upscaler import Upscaler
 from backend.worker.pixels import Pixels
-from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces
+from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces, Swapped
 from backend.worker.pixels.opaque import opaque
 from backend.worker.pixels.upscaling import Enlarge, Inspect, Traits
 
@@ -42,9 +52,8 @@ class PixelNetworks:
         """
         file = run.files[_file_of(work)]
         try:
-            if isinstance(work, SwapFaces):
-                return self._swapped(run, work, user)
-            return self._answer(file, work, user)
+            with running(file.key):
+                return self._swapped(run, work, user) if isinstance(work, SwapFaces) else self._answer(file, work, user)
         except InvalidRequest as error:         # no such face
             raise InvalidRequest(problems=error.about(_field(run, work))) from error
         except (CheckpointError, OutOfMemory) as error:
@@ -63,16 +72,24 @@ class PixelNetworks:
             case RestoreFace():
                 return self._memory.attempt(lambda: network.restore(work.face, work.weight))
 
-    def _swapped(self, run: Run, work: SwapFaces, user: object) -> tuple[Pixels, bool]:
+    def _swapped(self, run: Run, work: SwapFaces, user: object) -> Swapped:
         faces = self._pinned(analysis_in(self._memory, run.files[FACE_NETWORK, BUFFALO]), user)
         swapper = self._loaded(run.files[FACE_NETWORK, SWAP], swapping.load, user)
-        source = np.asarray(opaque(Image.open(io.BytesIO(run.pictures[work.source]))))
+        known = self._face_model(run.files[FACE_MODEL, work.model], user) if work.model else None
 
-        def made() -> tuple[Pixels, bool]:
-            there = faces.faces(work.pixels)
-            return swapping.put_in(swapper, work.pixels, there, faces.faces(source), work), bool(there)
+        def made() -> Swapped:
+            there = faces.faces(work.pixels, work.sure, work.most, outlined=work.mask)
+            given = [known.normed] if known else swapping.people(faces.faces(source(), work.sure, work.most), work)
+            return swapping.put_in(swapper, work.pixels, there, given, work)
+
+        def source() -> Pixels:
+            return np.asarray(opaque(Image.open(io.BytesIO(run.pictures[work.source]))))
 
         return self._memory.attempt(made)
+
+    def _face_model(self, file: ModelFile, user: object) -> FaceModel:
+        held = self._memory.fetch(file.kind, file.key, file.path, lambda: face_model.load(file))
+        return self._pinned(held, user)
 
     def _loaded(
         self, file: ModelFile, load: Callable[[ModelFile, Placement], Loaded], user: object

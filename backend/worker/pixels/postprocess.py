@@ -14,16 +14,23 @@ import numpy as np
 from PIL import Image
 
 from backend.errors import InvalidRequest
+from backend.request.choices import NO_UPSCALER
+from backend.request.face_swap import swapped_size, swaps
 from backend.request.output_size import enlarged
 from backend.request.request import Request
-from backend.request.rules import NO_UPSCALER
-from backend.worker.pixels import Pixels
-from backend.worker.pixels.face_restoration import FindFaces, RestoreFace, SwapFaces, restored
+from backend.worker.pixels import Pixels, swap_enlarging
+from backend.worker.pixels.face_restoration import (
+    NO_FACES,
+    FindFaces,
+    RestoreFace,
+    SwapFaces,
+    mixed,
+    restored,
+)
 from backend.worker.pixels.upscaling import Enlarge, Expect, Inspect, Size, UpscalePlan, planned
 
 MAX_PIXELS = 178_000_000     # of a result; Pillow reads no larger file back
 RESTORERS = (("GFPGAN", "gfpgan_visibility"), ("CodeFormer", "codeformer_visibility"))
-NO_FACES = "No faces were found; the picture's own stay as they are."
 NOTHING = "Nothing was chosen to be done, so the picture is as it was."
 
 Postprocessing = Generator[Inspect | Expect | Enlarge | FindFaces | RestoreFace | SwapFaces, Any, Pixels]
@@ -41,9 +48,7 @@ class Goal:
     def of(cls, request: Request, size: Size) -> Self:
         """By the factor; or to a size, of which one side may be 0. InvalidRequest when it is too large or nothing."""
         scaled, field = enlarged(request, size)
-        if scaled[0] * scaled[1] > MAX_PIXELS:
-            raise InvalidRequest(f"makes {scaled[0]:,} x {scaled[1]:,} pixels of this picture; at most "
-                                 f"{MAX_PIXELS // 10**6} megapixels are made", field=field)
+        _check_size(scaled, field)
         sides = request.upscale_to_width, request.upscale_to_height
         return cls(scaled, sides if all(sides) and request.upscale_crop else scaled)
 
@@ -62,23 +67,38 @@ def postprocess(request: Request, file: bytes, note: Note) -> Postprocessing:
     alpha = image.getchannel("A") if image.mode == "RGBA" else None
     pixels = np.asarray(image.convert("RGB"))
     size = pixels.shape[1], pixels.shape[0]
+    _check_swapped_size(request, size)
     goal = Goal.of(request, size) if request.upscaler_1 != NO_UPSCALER else Goal(size, size)
     plans = yield from _plans(request, size, goal)
     restorers = [(kind, getattr(request, field)) for kind, field in RESTORERS if getattr(request, field)]
     yield Expect(sum(plan.tiles for plan, _ in plans))
-    if not plans and not restorers and not request.face_swap:
+    if not plans and not restorers and not swaps(request):
         note(NOTHING)
     if request.upscale_first:
-        pixels = goal.cut((yield from _enlarged(pixels, plans)))
+        pixels = yield from _enlarged(pixels, plans, goal)
         pixels = yield from _restored(pixels, restorers, request, note)
     else:
         pixels = yield from _restored(pixels, restorers, request, note)
-        pixels = goal.cut((yield from _enlarged(pixels, plans)))
+        pixels = yield from _enlarged(pixels, plans, goal)
     return _see_through(pixels, alpha, goal) if alpha else pixels
+
+
+def _check_swapped_size(request: Request, size: Size) -> None:
+    if swap_enlarging.enlarges(request, replaced=1):
+        _check_size(swapped_size(request, size), "face_swap_upscale_by")
+
+
+def _check_size(size: Size, field: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InvalidRequest(f"makes {size[0]:,} x {size[1]:,} pixels of this picture; at most "
+                             f"{MAX_PIXELS // 10**6} megapixels are made", field=field)
 
 
 def _see_through(pixels: Pixels, alpha: Image.Image, goal: Goal) -> Pixels:
     """The finished pixels with the source's alpha at their size: (H, W, 4). Networks know of no alpha."""
+    size = pixels.shape[1], pixels.shape[0]
+    if size != goal.crop:       # enlarged after a swap
+        goal = Goal(size, size)
     large = alpha.resize(goal.size, Image.Resampling.BILINEAR)
     return np.dstack([pixels, goal.cut(np.asarray(large))])
 
@@ -97,33 +117,33 @@ def _plans(request: Request, size: Size, goal: Goal) -> Generator[Inspect, Any, 
     return plans
 
 
-def _enlarged(pixels: Pixels, plans: list[tuple[UpscalePlan, float]]) -> Postprocessing:
+def _enlarged(pixels: Pixels, plans: list[tuple[UpscalePlan, float]], goal: Goal) -> Postprocessing:
+    if not plans:
+        return pixels
     results = []
     for plan, _ in plans:
         result = yield from plan.run(pixels)
         results.append(result)
-    if len(results) == 2:
-        return _mixed(*results, plans[1][1])
-    return results[0] if results else pixels
+    return goal.cut(mixed(*results, plans[1][1]) if len(results) == 2 else results[0])
 
 
 def _restored(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Postprocessing:
-    if request.face_swap:
-        pixels, found = yield SwapFaces.of(request, pixels)
-        if not found:
-            note(NO_FACES)
-            return pixels
-    for kind, visibility in restorers:
-        clean, found = yield from restored(pixels, kind, request.codeformer_weight)
-        if not found:
-            note(NO_FACES)
-            return pixels
-        pixels = _mixed(pixels, clean, visibility)
+    if not swaps(request):
+        return (yield from _clean(pixels, restorers, request, note))
+    swapped = yield SwapFaces.of(request, pixels)
+    pixels, enlarges = swapped.pixels, swap_enlarging.enlarges(request, swapped.replaced)
+    if enlarges and request.face_swap_upscale_first:
+        pixels = yield from swap_enlarging.larger(request, pixels)
+    pixels = yield from _clean(pixels, restorers, request, note)
+    if enlarges and not request.face_swap_upscale_first:
+        pixels = yield from swap_enlarging.larger(request, pixels)
     return pixels
 
 
-def _mixed(first: Pixels, second: Pixels, share: float) -> Pixels:
-    """The second laid over the first; at 1 the second alone."""
-    if share >= 1:
-        return second
-    return np.asarray(Image.blend(Image.fromarray(first), Image.fromarray(second), share))
+def _clean(pixels: Pixels, restorers: list[tuple[str, float]], request: Request, note: Note) -> Postprocessing:
+    for kind, visibility in restorers:
+        pixels, found = yield from restored(pixels, kind, request.codeformer_weight, visibility)
+        if not found:
+            note(NO_FACES)
+            return pixels
+    return pixels

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from backend.worker.models.autoencoder import Autoencoder
-from backend.worker.models.base import Model
+from backend.worker.models.model_base import Model
 
 QUALITY = 80
 MAX_SIDE = 1024             # pixels of a preview that is sent; the page shows it no larger

@@ -17,8 +17,8 @@ from backend.errors import EaselError
 from backend.messages import Event, MeasureDistance, Score, Scored, ScoreKind
 from backend.worker.device import Placement
 from backend.worker.engine.current_work import CurrentWork
-from backend.worker.models import clip_encoder, inception
-from backend.worker.models.clip_encoder import ClipEncoder
+from backend.worker.models import clip_dual_encoder, inception
+from backend.worker.models.clip_dual_encoder import ClipEncoder
 from backend.worker.models.memory import Loaded, Memory
 from backend.worker.pixels import Pixels
 from backend.worker.scores.frechet_distance import distance
@@ -64,11 +64,11 @@ class Scorer:
             return
         except StopIteration:
             pass
-        except Exception as error:  # noqa: BLE001 - the border of one measurement
+        except BaseException as error:  # noqa: BLE001 - the border of one measurement
             self._refuse(command, error)
         self._waiting.remove((command, work))
 
-    def _refuse(self, command: Score | MeasureDistance, error: Exception) -> None:
+    def _refuse(self, command: Score | MeasureDistance, error: BaseException) -> None:
         known = isinstance(error, EaselError)
         if not known:
             log.error("measuring failed", exc_info=error)
@@ -125,7 +125,7 @@ class Scorer:
     def _encoder(self, command: Score) -> ClipEncoder:
         if command.encoder is None:
             raise EaselError("no CLIP was named")
-        return self._network(command.encoder, clip_encoder.load)
+        return self._network(command.encoder, clip_dual_encoder.load)
 
     # ---- two sets of pictures ----
 

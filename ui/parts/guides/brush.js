@@ -7,17 +7,19 @@ import { withRoot } from "../../scripts/root.js";
 const LONGEST = 1024;       // pixels of a canvas without a picture
 
 // Resolves with the id of what was painted, or null. `under` is a picture to paint over, else the sheet begins black;
-// `beside` is one that shows through, for the eye only.
-export async function paint(title, { under = "", beside = "", size = [512, 512], mask = false }) {
+// `beside` is one that shows through, for the eye only; `lies` is its size there, as CSS has it.
+export async function paint(title, { under = "", beside = "", lies = "cover", size = [512, 512], mask = false }) {
   const canvas = make("canvas", { class: "brush-canvas", "aria-label": title, tabindex: 0 }), context = canvas.getContext("2d");
   await prepare(canvas, context, under, size);
-  if (beside) canvas.style.backgroundImage = `url(${withRoot(`/easel/upload/${beside}.png`)})`;
-  canvas.classList.toggle("through", Boolean(beside));
+  const stage = make("span", { class: "brush-stage" }, canvas);
+  stage.style.setProperty("--ratio", canvas.width / canvas.height);
+  if (beside) Object.assign(stage.style, { backgroundImage: `url(${withRoot(`/easel/upload/${beside}.png`)})`, backgroundSize: lies });
+  stage.classList.toggle("through", Boolean(beside));
   const width = make("input", { type: "range", min: 1, max: 200, value: Math.max(4, Math.round(canvas.width / 16)), "aria-label": "Brush size" });
   const white = make("button", { type: "button", class: "act", "aria-pressed": "true", onclick: () => ink(true) }, "White"), black = make("button", { type: "button", class: "act", "aria-pressed": "false", onclick: () => ink(false) }, "Black");
   const ink = on => { white.setAttribute("aria-pressed", String(on)); black.setAttribute("aria-pressed", String(!on)); };
   const clear = make("button", { type: "button", class: "act", onclick: () => { context.fillStyle = "#000"; context.fillRect(0, 0, canvas.width, canvas.height); } }, "All black");
-  const dialog = make("dialog", { class: "sheet brush-sheet", "aria-label": title }, make("h2", {}, title), canvas,
+  const dialog = make("dialog", { class: "sheet brush-sheet", "aria-label": title }, make("h2", {}, title), stage,
     make("div", { class: "brush-tools" }, white, black, make("label", {}, "Brush size", width), clear),
     make("div", { class: "brush-end" }, make("button", { type: "button", class: "act", value: "", onclick: () => dialog.close("") }, "Cancel"), make("button", { type: "button", class: "act strong", onclick: () => dialog.close("keep") }, "Use it")));
   strokes(canvas, context, () => [Number(width.value), white.getAttribute("aria-pressed") === "true" ? "#fff" : "#000"]);
@@ -49,7 +51,10 @@ function strokes(canvas, context, brush) {
   const draw = event => {
     if (!last) return;
     const [width, colour] = brush(), next = pointOf(event);
-    Object.assign(context, { lineWidth: width, lineCap: "round", strokeStyle: colour });
+    Object.assign(context, { lineWidth: width, lineCap: "round", strokeStyle: colour, fillStyle: colour });
+    context.beginPath();
+    context.arc(...next, width / 2, 0, 2 * Math.PI);    // a line of no length may leave nothing: a click leaves this dot
+    context.fill();
     context.beginPath();
     context.moveTo(...last);
     context.lineTo(...next);

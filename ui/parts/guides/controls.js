@@ -32,9 +32,10 @@ export const fill = slider => slider?.style.setProperty("--share", Math.min(1, M
 
 function number(box, row, value, changed) {
   const { min, max, step } = row.slider ?? {};
-  const input = make("input", { type: "number", min, max, step: step ?? "any", value, oninput: () => { slider.value = input.value; paint(); told(input.value); } });
+  let before = value;
+  const input = make("input", { type: "number", min, max, step: step ?? "any", value, onfocus: () => { before = input.value; }, oninput: () => { slider.value = input.value; paint(); told(input.value); }, onchange: () => { if (isNumber(input.value)) before = input.value; else { input.value = slider.value = before; paint(); } } });
   const slider = make("input", { type: "range", min, max, step, tabindex: -1, "aria-hidden": "true", class: "slider", oninput: () => { input.value = slider.value; paint(); told(slider.value); } });
-  const told = text => { if (text !== "" && Number.isFinite(Number(text))) changed(Number(text)); };
+  const isNumber = text => text !== "" && Number.isFinite(Number(text)), told = text => { if (isNumber(text)) changed(Number(text)); };
   const paint = () => fill(slider);
   slider.value = value;
   box.append(label(box.id, row.label), input, ...(row.slider ? [slider] : []));

@@ -2,9 +2,10 @@
 import { make } from "../../scripts/dom.js";
 import { ask } from "../../scripts/http.js";
 
+const AGAIN = 2000;         // ms until a picture is looked at again that no worker could look at yet
 const known = new Map();    // by pack, adapter and picture: a promise of what was found; nothing that failed
 
-// What a `pack` of networks, or an IP-Adapter's own, finds of the faces in an upload: { faces, orders, why }.
+// What a `pack` of networks, or an IP-Adapter's own, finds of the faces in an upload: { faces, orders, why, later }.
 export function located(picture, pack, adapter) {
   const key = `${pack} ${adapter} ${picture}`, forgotten = found => { if (!found.faces.length) known.delete(key); return found; };
   if (!known.has(key)) known.set(key, ask(`/easel/faces/located?${new URLSearchParams({ picture, pack, adapter })}`).catch(error => ({ faces: [], orders: {}, why: error.message })).then(forgotten));
@@ -28,7 +29,9 @@ export class FaceChoice {
     this.meant = meant;
     this.notice.hidden = !meant;
     const found = meant && await located(meant.picture, meant.pack, meant.adapter);
-    if (this.meant === meant) this.draw(found);
+    if (this.meant !== meant) return;
+    this.draw(found);
+    if (found?.later) setTimeout(() => { if (this.meant === meant && this.boxes.isConnected) this.show(meant); }, AGAIN);
   }
 
   draw(found) {
@@ -36,7 +39,8 @@ export class FaceChoice {
     this.boxes.hidden = !counted.length;
     this.boxes.replaceChildren(...counted.map((face, place) => this.box(face, place, place === number)));
     if (focused >= 0) this.boxes.children[focused]?.focus();
-    this.say(!found ? "" : found.why || (counted[number] || number === null ? counted.length > 1 && "Click the face that is meant." : "No face of the picture has this number."));
+    const lacks = !found ? "" : found.why || (counted[number] || number === null ? "" : "No face of the picture has this number.");
+    this.say(lacks || counted.length > 1 && "Click the face that is meant.", Boolean(lacks));
   }
 
   counted({ faces, orders }) {
@@ -49,8 +53,9 @@ export class FaceChoice {
     return make("button", { type: "button", class: "face-box", style, "aria-pressed": String(on), "aria-label": `Face ${place}`, title: `Face ${place}`, onclick: () => this.chosen(place) }, make("span", { "aria-hidden": "true", translate: "no" }, String(place)));
   }
 
-  say(text) {
+  say(text, lacks) {
     this.note.textContent = text || "";
+    this.note.classList.toggle("lacks", lacks);
     this.note.hidden = !text;
   }
 }

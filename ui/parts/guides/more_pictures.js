@@ -4,11 +4,11 @@ import { PicturePlace } from "./picture_place.js";
 import { withRoot } from "../../scripts/root.js";
 
 export class MorePictures {
-  // `changed(ids)` hears of pictures that came or went.
-  constructor(id, { changed, failed }) {
-    Object.assign(this, { changed, ids: [] });
+  // `changed(ids)` hears of pictures that came or went; they are counted from `first`.
+  constructor(id, { label = "More pictures", hint = "of the same thing or person", first = 2, changed, failed }) {
+    Object.assign(this, { changed, first, ids: [] });
     this.list = make("div", { class: "unit-more" });
-    this.place = new PicturePlace(id, "More pictures", { hint: "of the same thing or person", changed: one => { this.place.show(""); if (one) changed([...this.ids, one]); }, failed });
+    this.place = new PicturePlace(id, label, { hint, changed: one => { this.place.show(""); if (one) changed([...this.ids, one]); }, failed });
     this.place.root.append(this.list);
     this.root = this.place.root;
   }
@@ -16,7 +16,7 @@ export class MorePictures {
   show(ids, visible) {
     this.root.hidden = !visible;
     this.ids = ids;
-    this.list.replaceChildren(...ids.map((id, number) => make("button", { type: "button", class: "act", "aria-label": `Remove picture ${number + 2}`, title: `Remove picture ${number + 2}`, onclick: () => this.changed(this.ids.toSpliced(number, 1)) },
-      make("img", { src: withRoot(`/easel/upload/${id}.png`), alt: "", class: "unit-thumb" }))));
+    this.list.replaceChildren(...ids.map((id, number) => make("button", { type: "button", class: "act", "aria-label": `Remove picture ${number + this.first}`, title: `Remove picture ${number + this.first}`, onclick: () => this.changed(this.ids.toSpliced(number, 1)) },
+      make("img", { src: withRoot(`/easel/upload/${id}.png`), alt: "", class: "unit-thumb" }), make("span", { "aria-hidden": "true" }, "×"))));
   }
 }

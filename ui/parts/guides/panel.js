@@ -5,13 +5,14 @@ import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
 import { post } from "../../scripts/http.js";
 import { note, toast } from "../notices.js";
-import { factsFor } from "./facts.js";
-import { styles } from "./styles.js";
+import { factsFor } from "./control_types.js";
+import { openSets } from "./sets.js";
+import { styles } from "./style_sheet.js";
 import { Unit } from "./unit.js";
 
 const { record: ROWS, most: MOST } = fields.guides;
 const DEFAULTS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, row.default]));
-const AT_ONCE = /\.(model|module|union_type)$/;    // what is told while a unit is being filled in; the rest when it is drawn
+const LATER = /\.(image|mask)$/;    // what is missing until it is chosen: told when it is drawn, the rest at once
 const WRITING = 150, CHECKING = 400;    // ms after the last change
 export class Panel {
   static async made(tab) {
@@ -27,7 +28,8 @@ export class Panel {
     this.adder = make("button", { type: "button", class: "act", onclick: () => this.add() }, "Add a guide");
     this.again = make("button", { type: "button", class: "act", title: "Look through the models folders again", onclick: () => this.refresh() }, "Refresh models");
     this.empty = make("p", { class: "guides-empty" }, "A guide is a picture that says where edges, depth, a pose, colours or a style shall be.");
-    this.root = make("div", { class: "guides" }, this.empty, this.list, make("div", { class: "guides-foot" }, this.adder, this.again));
+    this.sets = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", onclick: () => openSets(this).catch(error => note(error.message, 8000)) }, "Sets of guides");
+    this.root = make("div", { class: "guides" }, this.empty, this.list, make("div", { class: "guides-foot" }, this.adder, this.sets, this.again));
     on("form", form => { if (form.tab === tab) this.look(); });
     on("unfold", ({ tab: other, name }) => { if (other === tab) this.views[/^guides\[(\d+)\]/.exec(name)?.[1]]?.unfold(true); });
     this.look();
@@ -86,11 +88,16 @@ export class Panel {
     if (!this.root.checkVisibility() || !this.values.length) return;
     const text = this.text, { problems } = await post("/easel/guides/check", { checkpoint: this.checkpoint, guides: text }).catch(() => ({ problems: [] }));
     if (text !== this.text) return;
-    const told = problems.filter(({ field }) => AT_ONCE.test(field ?? ""));
+    const told = problems.filter(({ field }) => this.atOnce(field ?? ""));
     for (const field of this.marked) this.form.unmark(field);
     this.marked = told.map(({ field }) => field);
     if (told.length) this.form.mark(told, false);
     for (const [number, view] of this.views.entries()) view.root.classList.toggle("wrong", this.marked.some(field => field.startsWith(`guides[${number}].`)));
+  }
+
+  atOnce(field) {
+    const number = /^guides\[(\d+)\]\./.exec(field)?.[1], chosen = number && !(this.views[number]?.fresh && field.endsWith(".model"));
+    return Boolean(chosen) && !LATER.test(field);
   }
 
   // ---- units ----
@@ -116,6 +123,13 @@ export class Panel {
     const unit = { ...DEFAULTS, enabled: true };
     this.open.add(unit);
     this.lay([...this.values, unit], this.values.length);
+  }
+
+  // Other units in place of those that are here.
+  take(units) {
+    const before = this.values;
+    this.lay(units.map(unit => ({ ...DEFAULTS, ...unit })), 0);
+    toast("The guides of the set are here.", { undo: () => this.lay(before, 0) });
   }
 
   copy(number) {

@@ -1,9 +1,18 @@
-// A place for one picture of a unit: chosen, taken by the camera, dropped, or pasted while it has the focus.
+// A place for one picture of a unit: chosen, taken by the camera, dropped, or pasted while it has the focus or the pointer.
 import { make } from "../../scripts/dom.js";
 import { filesOf } from "../../scripts/drop_zone.js";
+import { photograph } from "../camera.js";
 import { arriving } from "../guides.js";
 import { upload } from "../uploads.js";
 import { withRoot } from "../../scripts/root.js";
+
+// How a picture lies on the canvas that is drawn, by resize mode.
+export const LIES = { "Just Resize": "100% 100%", "Crop and Resize": "cover", "Resize and Fill": "contain" };
+
+const places = new WeakMap();
+
+// A place can have the focus by Tab alone, as a click on it asks for a file: what is pasted goes to the one that is pointed at.
+document.addEventListener("paste", event => places.get(document.querySelector(".unit-place:hover"))?.pasted(event), true);
 
 export class PicturePlace {
   // `changed(id)` hears of a picture that has come, `failed(message)` of one that has not.
@@ -12,16 +21,19 @@ export class PicturePlace {
     this.file = make("input", { type: "file", accept: "image/*", class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
     this.thumb = make("img", { class: "unit-thumb", alt: label, hidden: true });
     this.frame = make("span", { class: "unit-frame" }, this.thumb);
-    this.choose = make("label", { class: "unit-choose" }, this.frame, make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
+    this.choose = make("label", { class: "unit-choose" }, this.frame, this.title = make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
     this.drop = make("button", { type: "button", class: "act unit-remove", hidden: true, onclick: () => { this.show(""); changed(""); } }, "Remove");
-    this.acts = make("div", { class: "unit-acts" }, this.drop);
+    this.shot = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", onclick: () => this.photographed() }, "Camera");
+    this.acts = make("div", { class: "unit-acts" }, ...(mask ? [] : [this.shot]), this.drop);
     this.root = make("div", { id, class: "field unit-place", ondragover: event => this.over(event), ondragleave: event => this.over(event), ondrop: event => this.over(event), onpaste: event => this.pasted(event) },
       make("span", { class: "unit-label" }, label), this.choose, this.acts);
+    places.set(this.root, this);
   }
 
   show(id) {
     this.root.classList.toggle("filled", Boolean(id));
     this.thumb.hidden = this.drop.hidden = !id;
+    this.title.textContent = id ? "Another picture" : "Choose a picture";
     if (id && !this.thumb.src.endsWith(`${id}.png`)) this.thumb.src = withRoot(`/easel/upload/${id}.png`);
   }
 
@@ -46,6 +58,12 @@ export class PicturePlace {
     event.preventDefault();
     event.stopPropagation();
     this.keep(file);
+  }
+
+  async photographed() {
+    const file = await photograph();
+    if (file) this.keep(file);
+    this.shot.focus();
   }
 
   keep(file) { arriving(this.keeping(file)); }

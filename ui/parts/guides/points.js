@@ -3,6 +3,7 @@ import { make, shape } from "../../scripts/dom.js";
 import { post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { note } from "../notices.js";
+import { LIES } from "./picture_place.js";
 import { withRoot } from "../../scripts/root.js";
 
 const BODY = ["Nose", "Neck", "Right shoulder", "Right elbow", "Right wrist", "Left shoulder", "Left elbow", "Left wrist", "Right hip", "Right knee", "Right ankle", "Left hip", "Left knee", "Left ankle", "Right eye", "Left eye", "Right ear", "Left ear"];
@@ -21,17 +22,18 @@ const inside = share => Math.min(1, Math.max(0, share));
 export async function movePoints({ unit, people, width, height, keep }) {
   const found = structuredClone(people ?? (await post("/easel/guides/points", { unit, width, height })).people);
   if (!found.length) { note("Nobody was found in this picture.", 8000); return null; }
-  const sheet = new Sheet(found, unit.image, width, height);
+  const sheet = new Sheet(found, unit, width, height);
   if (!await sheet.closed) return null;
   keep(found);
   return (await post("/easel/guides/pose", { people: found, width, height })).id;
 }
 
 class Sheet {
-  constructor(people, image, width, height) {
+  constructor(people, { image, resize_mode }, width, height) {
     Object.assign(this, { people, width, height, lines: [], joints: [] });
     this.stage = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "points-stage", role: "group", "aria-label": translated("Points") });
-    this.stage.style.backgroundImage = `url(${withRoot(`/easel/upload/${image}.png`)})`;
+    this.stage.style.setProperty("--ratio", width / height);
+    Object.assign(this.stage.style, { aspectRatio: width / height, backgroundImage: `url(${withRoot(`/easel/upload/${image}.png`)})`, backgroundSize: LIES[resize_mode] });
     this.spoken = make("p", { class: "unit-note", role: "status" }, "Drag a point, or choose one and move it with the arrow keys.");
     const dialog = make("dialog", { class: "sheet brush-sheet", "aria-label": "Move the points" }, make("h2", {}, "Move the points"), this.stage, this.spoken,
       make("div", { class: "brush-end" }, make("button", { type: "button", class: "act", onclick: () => dialog.close("") }, "Cancel"), make("button", { type: "button", class: "act strong", onclick: () => dialog.close("keep") }, "Use it")));

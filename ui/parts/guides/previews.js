@@ -1,7 +1,8 @@
-// What preprocessors have made of pictures: kept by picture and preprocessor, so that a refresh of the page loses none.
+// What preprocessors have made of pictures: kept by picture and preprocessor, so that a refresh of the page loses none;
+// and of what was made that is used as a picture: of which.
 import { store, stored } from "../../scripts/storage.js";
 
-const KEY = "easel.guides.previews", MOST = 20;
+const KEY = "easel.guides.previews", ORIGINS = "easel.guides.origins", MOST = 20;
 let kept = null;
 const read = () => kept ??= stored(localStorage, KEY) ?? [];
 const same = looked => one => one.image === looked.image && one.module === looked.module;
@@ -18,4 +19,12 @@ export function keepPreview(looked, preview) {
   const others = read().filter(one => !same(looked)(one) || preview && one.settings !== looked.settings);
   kept = preview ? [{ ...looked, preview }, ...others].slice(0, MOST) : others;
   store(localStorage, KEY, kept);
+}
+
+// Of which picture an upload was made, by which preprocessor, and of poses its people; null where it was not.
+export const originOf = id => (stored(localStorage, ORIGINS) ?? []).find(one => one.id === id)?.origin ?? null;
+
+export function keepOrigin(id, origin) {
+  const others = (stored(localStorage, ORIGINS) ?? []).filter(one => one.id !== id);
+  store(localStorage, ORIGINS, [{ id, origin }, ...others].slice(0, MOST));
 }

@@ -5,7 +5,7 @@ import { fields } from "../../scripts/fields.js";
 import { formOf } from "../../scripts/form.js";
 import { paint } from "./brush.js";
 import { PicturePlace } from "./picture_place.js";
-import { styles } from "./styles.js";
+import { styles } from "./style_sheet.js";
 
 const { most: MOST } = fields.regions;
 const parts = prompt => (prompt ?? "").split(/\bAND\b/).map(part => part.trim());
@@ -61,8 +61,8 @@ export class Regions {
   }
 
   async paint(number) {
-    const { width, height } = this.now, under = this.regions[number]?.mask ?? "";
-    const id = await paint("Paint the region in white", { under, size: [Number(width) || 512, Number(height) || 512], mask: true });
+    const { width, height, init_image: beside = "" } = this.now, under = this.regions[number]?.mask ?? "";
+    const id = await paint("Paint the region in white", { under, beside, size: [Number(width) || 512, Number(height) || 512], mask: true });
     if (id) this.set(number, id);
   }
 }

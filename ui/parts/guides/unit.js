@@ -7,17 +7,18 @@ import { translated } from "../../scripts/translate.js";
 import { paint } from "./brush.js";
 import { control, drawable, fill, offer } from "./controls.js";
 import { FaceChoice } from "./face_choice.js";
-import { choiceOf, filledBy } from "./facts.js";
+import { choiceOf, filledBy, oddPair } from "./control_types.js";
 import { MorePictures } from "./more_pictures.js";
-import { PicturePlace } from "./picture_place.js";
+import { LIES, PicturePlace } from "./picture_place.js";
 import { movePoints } from "./points.js";
-import { keepPreview, previewOf } from "./previews.js";
+import { keepOrigin, keepPreview, originOf, previewOf } from "./previews.js";
 import { withRoot } from "../../scripts/root.js";
 
 const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
 const FIRST = ["weight", "start", "end"];
 const LOOKING = ["pixel_perfect", "processor_res", "threshold_a", "threshold_b", "resize_mode", "face_order", "face_index"];     // what else changes a preview
+const SEVERAL = /union|promax/i;        // in the names of models of several kinds
 const NO_MODEL = "None", KEY_POINTS = "instant_id_face_keypoints";
 
 const button = (words, act, more = {}) => make("button", { type: "button", class: "act", onclick: act, ...more }, words);
@@ -39,9 +40,13 @@ export class Unit {
   // Without a model nothing tells choices apart that share a preprocessor: it is what the person chose.
   get choice() {
     const { led, value } = this;
-    return led?.modules.includes(value.module) && value.model === NO_MODEL ? led : choiceOf(this.facts, value);
+    return led?.modules.includes(value.module) && value.model === NO_MODEL ? led : choiceOf(this.facts, { ...value, module: this.origin?.module ?? value.module });
   }
-  get module() { return this.facts.modules.find(one => one.name === this.value.module); }
+  get module() { return this.named(this.value.module); }
+  named(module) { return this.facts.modules.find(one => one.name === module); }
+
+  // Nothing is chosen yet: that is told when it is drawn, and not before.
+  get fresh() { return this.value.module === ROWS.module.default && this.value.model === NO_MODEL; }
 
   // Whether a face of its picture counts, and which networks look for it.
   get looksAtFace() { return this.module?.kind === "picture_prompt" && /faceid|instant/i.test(this.value.model) || this.value.module === KEY_POINTS; }
@@ -55,6 +60,9 @@ export class Unit {
   // What a threshold that is not set comes to.
   usual(name) { return this.value[name] < 0 ? this.module?.[name.at(-1)]?.usual : null; }
   get preview() { return previewOf(this.looked); }
+
+  // What a picture was made of that is shown to the model as it is.
+  get origin() { return this.value.module === "none" && this.value.image ? originOf(this.value.image) : null; }
 
   leave() { this.left = true; }
 
@@ -105,7 +113,7 @@ export class Unit {
     const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
     this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
     this.face = new FaceChoice(this.image, face_index => { this.set({ face_index }); this.again("face_index"); });
-    this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()), this.joints = button("Move the points", () => this.movePoints()));
+    this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()), this.joints = button("Move the points", () => this.movePoints()), this.back = button("Back to the picture it was made of", () => this.unused()));
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes", onerror: () => this.keep(null) });
     this.save = make("a", { class: "act", download: "guide.png" }, "Download");
     this.stale = make("p", { class: "unit-note", hidden: true }, "Made with other settings or for another size.");
@@ -118,7 +126,7 @@ export class Unit {
   region() {
     this.mask = new PicturePlace(this.id("mask"), "Region", { hint: "Where the guide acts: white. Without one everywhere.", mask: true, changed: mask => this.set({ mask }), failed: message => this.refuse("mask", message) });
     this.mask.acts.append(button("Paint a region", () => this.paintRegion()));
-    return make("details", { class: "unit-region" }, make("summary", {}, "Region"), this.mask.root);
+    return make("details", { class: "unit-region", open: Boolean(this.value.mask) }, make("summary", {}, "Region"), this.mask.root);
   }
 
   // ---- what a person does ----
@@ -140,9 +148,6 @@ export class Unit {
     const filled = filledBy(this.facts, choice);
     this.set({ ...filled, enabled: true });
     for (const name of Object.keys(filled).filter(name => !name.startsWith("threshold"))) this.again(name);      // those are shown as the preprocessor has them
-    const lacks = choice.kinds.length && this.value.model === NO_MODEL;
-    this.hint.hidden = !lacks;
-    this.hint.textContent = lacks ? translated("No model for this and the checkpoint is in the models folders yet.") : "";
   }
 
   // The field's element shows the value that was set by other means.
@@ -158,6 +163,19 @@ export class Unit {
     const { init_image: image } = { ...formOf("img2img").values, ...formOf("img2img").pending };
     if (image) this.set({ image, enabled: true });
     else this.refuse("image", "img2img has no picture yet.");
+  }
+
+  // Of a model of several kinds: whether neither the preprocessor nor the person says which it is shown.
+  get unnamed() { return SEVERAL.test(this.value.model) && !this.module?.union && this.value.union_type === ROWS.union_type.default; }
+
+  // What a person should know of the choice, which is no error.
+  advise() {
+    const { choice, value } = this, lacks = choice?.kinds.length && value.model === NO_MODEL, odd = oddPair(this.facts, value);
+    const text = lacks ? `There is no model for this and the checkpoint yet: put one into models/${choice.kinds.at(-1) === "ip_adapter" ? "ip_adapter" : choice.kinds[0]}.`
+      : this.unnamed ? "Choose the kind of hint: nothing else tells it for a picture that is shown as it is."
+      : odd ? `By its name the model is for ${translated(odd[0].label)}; the preprocessor makes ${translated(odd[1].label)}.` : "";
+    this.hint.hidden = !text;
+    this.hint.textContent = text;
   }
 
   refuse(name, message) { formOf(this.panel.tab).mark([{ field: `guides[${this.number}].${name}`, message }], false); }
@@ -187,35 +205,47 @@ export class Unit {
     else this.refuse("module", error.message);
   }
 
-  // The preview stays with what was looked at, also when that is another picture by now; `moved` are its people where their points were moved.
-  keep(id, looked = this.looked, moved = null) {
-    this.moved = moved;
+  // The preview stays with what was looked at, also when that is another picture by now.
+  keep(id, looked = this.looked) {
     keepPreview(looked, id);
     this.show();
   }
 
-  use(image) {
-    this.keep(null);
-    this.set({ image, module: "none", enabled: true });
-    this.again("module");
+  // What was made of a picture is shown to the model as it is: so is what a person has changed in it.
+  // A model of several kinds must be told then which of them that is.
+  use(id, { image, module } = this.value, people = null) {
+    const { union_type, model } = this.value, told = union_type !== ROWS.union_type.default || !SEVERAL.test(model), kind = told ? union_type : this.named(module)?.union || union_type;
+    keepOrigin(id, { image, module, union_type, people });
+    this.put({ image: id, module: "none", union_type: kind, enabled: true });
+  }
+
+  unused() {
+    const { image, module, union_type } = this.origin;
+    this.put({ image, module, union_type });
+  }
+
+  // As `set`, where the fields do not show the values yet.
+  put(change) {
+    this.set(change);
+    for (const name of Object.keys(change)) this.again(name);
   }
 
   async retouch() {
-    const { looked } = this, id = await paint("Paint on what the preprocessor made", { under: this.preview.id });
-    if (id) this.keep(id, looked);
+    const made = { ...this.value, image: this.looked.image }, id = await paint("Paint on what the preprocessor made", { under: this.preview.id });
+    if (id) this.use(id, made);
   }
 
   async movePoints() {
-    const [width, height] = this.panel.size, { looked } = this, { image } = this.value, people = this.moved?.image === image ? this.moved.people : null;
+    const [width, height] = this.panel.size, { image, module, people = null } = this.origin ?? this.value, unit = { ...this.value, image, module };
     let moved = null;
     try {
-      const id = await movePoints({ unit: { ...this.value, image }, people, width, height, keep: people => { moved = { image, people }; } });
-      if (id) this.keep(id, looked, moved);
+      const id = await movePoints({ unit, people, width, height, keep: people => { moved = people; } });
+      if (id) this.use(id, unit, moved);
     } catch (error) { this.say_wrong(error); }
   }
 
   async paintRegion() {
-    const id = await paint("Paint the region in white", { under: this.value.mask, beside: this.value.image, size: this.panel.size, mask: true });
+    const id = await paint("Paint the region in white", { under: this.value.mask, beside: this.looked.image, lies: LIES[this.value.resize_mode], size: this.panel.size, mask: true });
     if (id) this.set({ mask: id });
   }
 
@@ -227,14 +257,16 @@ export class Unit {
   show() {
     if (this.left || !this.body.childElementCount) return;
     this.shownOf = JSON.stringify(this.looked);
-    const { value, module, preview, choice } = this;
-    offer(this.guide, [["", "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
+    const { value, module, preview, choice, origin } = this;
+    offer(this.guide, [["", this.fresh ? "Choose…" : "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
+    this.advise();
     this.image.show(value.image);
     this.mask.show(value.mask);
     this.others.show(value.more_images, module?.kind === "picture_prompt");
     this.face.show(this.looksAtFace && value.image ? { picture: value.image, pack: this.pack, adapter: value.model, order: value.face_order, number: value.face_index } : null);
     this.result.hidden = !preview || module?.kind !== "hint";
-    this.joints.hidden = !module?.points || !value.image;
+    this.joints.hidden = !value.image || !this.named((origin ?? value).module)?.points;
+    this.back.hidden = !origin;
     this.result.classList.toggle("stale", Boolean(preview?.stale));
     this.stale.hidden = !preview?.stale;
     if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview.id}.png`);
@@ -262,7 +294,7 @@ export class Unit {
     const face = this.looksAtFace;
     return {
       pixel_perfect: sized, processor_res: sized && !this.value.pixel_perfect, control_mode: hint || module.kind === "reference", resize_mode: hint,
-      threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: /union|promax/i.test(this.value.model), model: module?.kind !== "reference",
+      threshold_a: Boolean(module?.a), threshold_b: Boolean(module?.b), hires: this.panel.tab === "txt2img", union_type: SEVERAL.test(this.value.model), model: module?.kind !== "reference",
       combine: prompt && this.value.more_images.length > 0, weight_type: prompt && !this.value.block_weights.trim(), block_weights: prompt, uncond_noise: prompt,
       face_order: face, face_index: face, lora_weight: prompt && /faceid/i.test(this.value.model),
     };

@@ -17,7 +17,7 @@ const SYNTAX = {
 };
 
 export class AxisRow {
-  // `owner` is { types, offered(label), changed(), swap(row), remove(row) }; `letter` the axis' name.
+  // `owner` is { axisOf(label), offered(label), changed(), swap(row), remove(row) }; `letter` the axis' name.
   constructor(owner, letter, { label, values }) {
     Object.assign(this, { owner, letter });
     this.type = make("select", { "aria-label": `Type of axis ${letter}`, onchange: () => this.typed() });
@@ -39,7 +39,7 @@ export class AxisRow {
 
   get label() { return this.type.value; }
   get told() { return { label: this.label, values: this.values.value }; }
-  get axis() { return this.owner.types.find(one => one.label === this.label); }
+  get axis() { return this.owner.axisOf(this.label); }
   get text() { return this.values.value; }
   get counts() { return Boolean(this.label) && this.label !== NOTHING; }
 

@@ -1,7 +1,7 @@
 // The fold of scripts: what the chosen one takes, what it would cost, and the button that draws it.
 import { find, make } from "../../scripts/dom.js";
 import { on, tell } from "../../scripts/events.js";
-import { formOf } from "../../scripts/form.js";
+import { formOf, sentence } from "../../scripts/form.js";
 import { ask, post } from "../../scripts/http.js";
 import { translated } from "../../scripts/translate.js";
 import { seeded } from "../generate_forever.js";
@@ -9,6 +9,7 @@ import { note, toast } from "../notices.js";
 import { AxisRow } from "./axis_row.js";
 import { DryRun } from "./dry_run.js";
 import { keepPlot, keptPlot } from "./form_state.js";
+import { axisOf, offeredAxes, recordsOf } from "./record_axes.js";
 import { freshRequest, typedRequest } from "./request.js";
 import { startsOf, switchesOf } from "./switches.js";
 
@@ -98,11 +99,12 @@ export class Fold {
   // ---- the rows' hands ----
 
   // Records that are not in use have nothing to change; an axis that was chosen stays to be seen.
-  offered(label) { return this.types.filter(({ label: one, record }) => !record || one === label || this.inUse(record)); }
-  inUse({ field, number, switch: box }) {
-    const { values, pending } = formOf(this.tab), told = pending[field] ?? values[field] ?? [], records = typeof told === "string" ? JSON.parse(told || "[]") : told;
-    return records.slice(number).some(record => !box || record[box]);
+  offered(label) {
+    const offered = offeredAxes(this.types, field => this.records(field)), chosen = label && axisOf(this.types, label);
+    return !chosen || offered.some(axis => axis.label === label) ? offered : [...offered, chosen];
   }
+  axisOf(label) { return axisOf(this.types, label); }
+  records(field) { return recordsOf(field, { ...formOf(this.tab).values, ...formOf(this.tab).pending }); }
 
   formed() {
     const now = this.offered().length;
@@ -178,7 +180,7 @@ export class Fold {
       return !row;
     });
     const own = others.filter(({ field }) => !form || !field || !find(`#${this.tab}_${CSS.escape(field)}`));
-    this.problem.textContent = own.map(({ field, message }) => field === "axes" ? `${translated("Axes")} ${message}` : message).join(" ");
+    this.problem.textContent = own.map(({ field, message }) => field === "axes" ? `${translated("Axes")} ${message}` : sentence(field, message)).join(" ");
     this.problem.hidden = !own.length;
     if (form) formOf(this.tab).mark(others.filter(one => !own.includes(one)));
   }

@@ -7,7 +7,7 @@ import gradio as gr
 from backend import Backend
 from ui.fields import Form
 from ui.fragment import fragment
-from ui.parts import actions, checkpoint_bar, results, workbench
+from ui.parts import checkpoint_bar, generate, results, workbench
 from ui.script_calls import script
 
 NAME = "extras"
@@ -26,13 +26,13 @@ def place(backend: Backend, bar: checkpoint_bar.Bar, page: gr.Blocks) -> None:
                     js_on_load=None, apply_default_css=False)
         with gr.Column(elem_classes=["side"]):
             with gr.Row(elem_classes=["actions"], elem_id=f"{NAME}_actions"):
-                generate = actions.buttons(form, backend)
+                button = generate.buttons(form, backend)
             results.place(NAME)
         with gr.Column(elem_classes=["settings", "card"]):
             _upscaling(form)
             workbench.face_swap(form)
             _faces(form, backend)
-    generate.click(fn=None, inputs=form.all, js=script(f"extras.generate({form.names}, values)", "...values"))
+    button.click(fn=None, inputs=form.all, js=script(f"extras.generate({form.names}, values)", "...values"))
     workbench.keep(form, page)
 
 

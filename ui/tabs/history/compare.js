@@ -1,5 +1,5 @@
 // Two pictures over each other with an edge to drag, or side by side; below it the settings that differ.
-import { Comparison } from "../../parts/comparison.js";
+import { Comparison } from "../../parts/comparison_slider.js";
 import { find, make } from "../../scripts/dom.js";
 import { fields } from "../../scripts/fields.js";
 import { ask } from "../../scripts/http.js";

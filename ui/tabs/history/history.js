@@ -8,7 +8,7 @@ import { currentTab } from "../../scripts/tabs.js";
 import { HistoryActions } from "./actions.js";
 import { HistoryBoards } from "./boards.js";
 import { Compare } from "./compare.js";
-import { Details } from "./details.js";
+import { Details } from "./side_panel.js";
 import { HistoryGrid } from "./grid.js";
 import { Importer } from "./import.js";
 import { HistorySearch } from "./search.js";

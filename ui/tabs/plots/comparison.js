@@ -1,5 +1,5 @@
 // Two cells over each other with an edge to drag, or side by side.
-import { Comparison } from "../../parts/comparison.js";
+import { Comparison } from "../../parts/comparison_slider.js";
 import { find, make } from "../../scripts/dom.js";
 
 export function openComparison(plot, keys) {

@@ -2,6 +2,7 @@
 import { find, make } from "../../scripts/dom.js";
 
 const GAP = 4, LABEL = 128, NARROW_LABEL = 84, NARROW = 600;    // CSS pixels: between cells, the labels of rows, where they are narrower
+const LETTER = 7, ARROW = 30;                                   // CSS pixels of the corner: a letter, what stands around the words
 const CAPTION = 26;                                             // CSS pixels of one line: below the cells of a plot of one axis, which has no labels beside them
 const LONGEST = 12;                                             // labels, by their letters, of which the tallest caption is one
 const BORDERS = 2;                                              // of the room, together
@@ -73,7 +74,7 @@ export class PlotGrid {
   lay() {
     const focused = this.body.contains(document.activeElement);
     this.narrow = this.room.parentElement.clientWidth < NARROW;
-    this.label = this.inLines ? GAP : this.narrow ? NARROW_LABEL : LABEL;
+    this.label = this.inLines ? GAP : this.narrow ? this.narrowLabel : LABEL;
     this.line = this.lineLength();
     Object.assign(this, this.layout.laid(this.line));
     this.place = this.within(this.place.row, this.place.column);
@@ -104,6 +105,12 @@ export class PlotGrid {
   }
 
   keyAt(row, column) { return this.layout.key(this.across[column], this.down[row]); }
+
+  // So wide that no word of the axes' names is broken in the corner.
+  get narrowLabel() {
+    const words = [this.layout.columns, this.layout.rows].flatMap(axis => axis === null ? [] : this.plot.axes[axis].label.split(/\s+/));
+    return Math.min(LABEL, Math.max(NARROW_LABEL, LETTER * Math.max(...words.map(word => word.length)) + ARROW));
+  }
 
   layHead() {
     this.head.hidden = this.inLines;

@@ -136,7 +136,8 @@ function renderDefaults() {
 
 async function resetAll() {
   if (!await sure("Take all settings, defaults and the look back to Easel's own?", "Reset everything here")) return;
-  await keep(Object.fromEntries(Object.keys(preferences()).map(name => [name, null])));
+  const shown = Object.keys(preferences()).filter(name => !name.startsWith("guides."));     // sets of guides are no settings
+  await keep(Object.fromEntries(shown.map(name => [name, null])));
   for (const box of findAll("#settings .wrong")) form().clear(box);
   refresh();
   state("Saved");
