@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from backend.image import save
 from tests.browser.conftest import PHONE, Stage
@@ -175,6 +175,31 @@ def test_several_go_to_the_bin_and_come_back_in_their_places(past: Past, desk: S
     page.keyboard.press("Control+z")
     counted(page, "130 pictures")
     assert order(page) == ids
+
+
+def test_an_answer_from_before_a_deletion_does_not_bring_the_picture_back(past: Past, desk: Studio) -> None:
+    """Undo asks what there is; who deletes before the answer is there sees what the deletion has left."""
+    ids = past.fill(5)
+    page = entered(desk.page)
+    tile(page, ids[1]).locator(".shot-open").focus()
+    page.keyboard.press("Delete")
+    counted(page, "4 pictures")
+    page.wait_for_timeout(300)      # the question after the deletion is answered
+    late: list[tuple[Route, APIResponse]] = []
+    page.route("**/easel/history?*limit=60*", lambda route: late.append((route, route.fetch())), times=1)
+    page.keyboard.press("Control+z")
+    counted(page, "5 pictures")
+    while not late:
+        page.wait_for_timeout(20)
+    tile(page, ids[0]).locator(".shot-open").focus()
+    page.keyboard.press("Delete")
+    counted(page, "4 pictures")
+    assert late[0][1].json()["total"] == 5
+    with page.expect_response("**/easel/history?*limit=60*"):
+        late[0][0].fulfill(response=late[0][1])
+    page.wait_for_timeout(200)
+    counted(page, "4 pictures")
+    assert order(page) == ids[1:]
 
 
 def test_the_bin_gives_back_and_asks_before_it_is_emptied(past: Past, desk: Studio) -> None:

@@ -22,6 +22,7 @@ class History {
   constructor(root) {
     this.root = root;
     this.turn = 0;          // counts searches: an answer to an old one is dropped
+    this.changes = 0;       // counts what came and went by hand: an answer from before may still show it as it was
     this.total = 0;
     this.complete = false;
     const around = root.parentElement;
@@ -59,12 +60,14 @@ class History {
 
   // The page behind the picture `before`, or a new search from its first page.
   async load(before) {
-    const turn = before ? this.turn : ++this.turn;
+    const turn = before ? this.turn : ++this.turn, { changes } = this;
     this.loading = true;
     this.grid.box.setAttribute("aria-busy", "true");
     try {
       const answer = await ask(this.search.query(before ? { limit: PAGE, before } : { limit: PAGE }));
-      if (turn === this.turn) this.arrived(answer, before);
+      if (turn !== this.turn) return;
+      if (changes !== this.changes) await this.load(before && this.grid.last);
+      else this.arrived(answer, before);
     } catch (error) { if (turn === this.turn) this.settle(error, before); }
   }
 
@@ -80,9 +83,10 @@ class History {
 
   // What has come since, put where it belongs. More than a page of it is a new beginning.
   async fresh() {
-    const turn = this.turn;
+    const { turn, changes } = this;
     const answer = await ask(this.search.query({ limit: PAGE })).catch(() => null);
     if (!answer || turn !== this.turn) return;
+    if (changes !== this.changes) return this.fresh();
     if (this.grid.size && !answer.images.some(row => this.grid.rows.has(row.id))) return this.reload();
     this.grid.insert(answer.images.map((row, at) => ({ row, after: answer.images[at - 1]?.id })));
     if (answer.total > this.total && this.complete && this.search.order) this.goOn();
@@ -144,17 +148,20 @@ class History {
     const shown = ids.includes(this.details.row?.id);
     const next = shown && this.grid.survivor(this.details.row.id, new Set(ids));
     const places = this.grid.remove(ids);
+    if (places.length) this.changes++;
     this.total -= places.length;
     this.selection.forget(ids);
     if (next) this.open(next);
     else if (shown) this.details.close();
     if (this.grid.size) this.watch();
-    else if (this.total > 0) this.reload();
+    if (!this.grid.size && this.total > 0) this.reload();
+    else if (places.length) this.fresh();
     this.render();
     return places;
   }
 
   bring(places) {
+    this.changes++;
     this.grid.insert(places);
     this.total += places.length;
     if (document.activeElement === document.body && places.length) this.grid.focus(this.grid.tile(places[0].row.id));
