@@ -73,7 +73,7 @@ export function dragRows(list, moved, settled) {
     event.preventDefault();
     take(row);
     grip.setPointerCapture(event.pointerId);
-    grip.onpointermove = ({ clientX, clientY }) => aim(document.elementFromPoint(clientX, clientY), clientY);
+    grip.onpointermove = ({ clientX, clientY }) => aim(document.elementsFromPoint(clientX, clientY).find(one => list.contains(one)), clientY);   // under a message, too
     grip.onpointerup = () => end(true);
     grip.onpointercancel = () => end(false);
   });
