@@ -7,6 +7,14 @@ from dataclasses import dataclass, replace
 from playwright.sync_api import Locator, Page, expect
 
 PATIENCE = 120_000  # ms; a picture on two busy cores
+STILL = """async list => {
+  list.lastElementChild.scrollIntoView({ block: "nearest" });
+  for (let at = "", frames = 0; frames < 20; frames++) {
+    await new Promise(requestAnimationFrame);
+    const now = JSON.stringify([list.getBoundingClientRect(), list.textContent]);
+    if (now !== at) [at, frames] = [now, 0];
+  }
+}"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,10 @@ class Studio:
     def offered(self) -> Locator:
         """What the open list of a field has. Tiles of the results are options, too."""
         return self.page.locator("[role=listbox] > [role=option][data-index]")
+
+    def queue_stands(self) -> None:
+        """Its rows are in sight and have stood where they are for a while: the results follow a page that scrolls or grows."""
+        self.results.locator(".queue-jobs").evaluate(STILL)
 
     def send_to(self, name: str) -> None:
         """The picture shown, by the menu of its places."""

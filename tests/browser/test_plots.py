@@ -246,22 +246,11 @@ BOTH_IN_SIGHT = """both => {
 }"""
 
 
-# In sight, and where it is for a while: the results follow the page as it scrolls.
-STILL = """async list => {
-  list.lastElementChild.scrollIntoView({ block: "nearest" });
-  for (let at = "", frames = 0; frames < 20; frames++) {
-    await new Promise(requestAnimationFrame);
-    const now = JSON.stringify([list.getBoundingClientRect(), list.textContent]);
-    if (now !== at) [at, frames] = [now, 0];
-  }
-}"""
-
-
-def drag(finger: CDPSession, grip: Locator, row: Locator, behind: bool = True) -> None:
+def drag(stage: Studio, finger: CDPSession, grip: Locator, row: Locator, behind: bool = True) -> None:
     """A finger takes a row at its grip and lets it go on another one's upper or lower half."""
     boxes = None
     while not boxes:        # the rows may be drawn anew at any moment
-        row.page.locator("#txt2img_results .queue-jobs").evaluate(STILL)
+        stage.queue_stands()
         grip.click(trial=True)      # no message lies over it
         boxes = row.page.evaluate(BOTH_IN_SIGHT, [grip.element_handle(), row.element_handle()])
     start, end = boxes
@@ -282,8 +271,7 @@ def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
     fold.get_by_label("Values of axis X", exact=True).fill("1-4")
     stage.button("generate").click()
     expect(line.locator(".job-count")).to_have_text(["0 of 9", "0 of 4"])
-    queue = stage.results.locator(".queue-jobs")
-    queue.evaluate(STILL)
+    stage.queue_stands()
     line.nth(1).drag_to(line.nth(0), target_position={"x": 90, "y": 3})
     expect(line.locator(".job-count")).to_have_text(["0 of 4", "0 of 9"])
     fold.get_by_label("Script").select_option("None")
@@ -292,19 +280,19 @@ def test_a_plot_is_one_line_of_the_queue(stage: Studio, page: Page) -> None:
     expect(waiting).to_have_count(3)
     expect(waiting.nth(1)).to_contain_text("one owl")       # above the plot that nobody has moved
     owl = waiting.filter(has_text="one owl")
-    queue.evaluate(STILL)
+    stage.queue_stands()
     owl.drag_to(waiting.last, target_position={"x": 90, "y": 30})
     expect(waiting.last).to_contain_text("one owl")
-    queue.evaluate(STILL)
+    stage.queue_stands()
     owl.drag_to(waiting.nth(1), target_position={"x": 90, "y": 3})
     expect(waiting.nth(1)).to_contain_text("one owl")
     finger = page.context.new_cdp_session(page)
     finger.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
-    drag(finger, line.first.locator(".job-state"), waiting.last)
+    drag(stage, finger, line.first.locator(".job-state"), waiting.last)
     expect(line.locator(".job-count")).to_have_text(["0 of 9", "0 of 4"])
-    drag(finger, owl.locator(".job-state"), waiting.last)
+    drag(stage, finger, owl.locator(".job-state"), waiting.last)
     expect(waiting.last).to_contain_text("one owl")
-    drag(finger, line.last.locator(".job-state"), line.first, behind=False)
+    drag(stage, finger, line.last.locator(".job-state"), line.first, behind=False)
     finger.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
     waiting.last.get_by_role("button", name=re.compile("^Cancel")).click()
     expect(line.locator(".job-count")).to_have_text(["0 of 4", "0 of 9"])

@@ -47,6 +47,7 @@ def test_waiting_jobs_are_moved_by_button_and_by_hand_and_held_up(desk: Studio) 
     row(desk, "fourth").get_by_role("button", name="Down: fourth").click()
     expect(row(desk, "fourth")).to_contain_text("No. 2", timeout=PATIENCE)
     expect(desk.results.locator(".stage-picture")).to_be_visible(timeout=PATIENCE)      # it moves the rows when it comes
+    desk.queue_stands()
     row(desk, "third").drag_to(row(desk, "second"), target_position={"x": 90, "y": 3})
     expect(row(desk, "third")).to_contain_text("No. 1", timeout=PATIENCE)
     assert line(desk) == ["first", "third", "second", "fourth"]
