@@ -42,7 +42,8 @@ FRESH = 1.0             # seconds for which what was read holds
 SHORTEST = 8            # characters of a password that somebody chooses
 LONGEST = 256
 LONGEST_NAME = 64
-LONGEST_FOLDER = 200    # bytes of the name that the user's folder has; file systems take 255
+LONGEST_FOLDER = 200    # bytes of the name that the user's folder has
+LONGEST_OF_FLAGS = 251  # likewise, of names that were given before there was a bound: file systems take 255, with .csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,12 @@ class Accounts:
     """Thread-safe. Names are told apart to the letter."""
 
     def __init__(self, database: Database, users: Users, given: Mapping[str, str], admins: Collection[str]) -> None:
-        """`given`: names and passwords of the flags, `admins` those of them who are admins. StorageError."""
+        """`given`: names and passwords of the flags, `admins` those of them who are admins.
+
+        InvalidRequest for a name of the flags that no folder can have, StorageError.
+        """
+        for name in given:
+            _check_folder(name, LONGEST_OF_FLAGS, f"{name[:LONGEST_NAME]} of --auth or EASEL_AUTH")
         self._database, self._users = database, users
         known = users.all_named(given)
         self._given = [self._of_flags(known[name], secret, name in admins) for name, secret in given.items()]
@@ -248,9 +254,14 @@ def check_name(name: str) -> None:
     if not 0 < len(name) <= LONGEST_NAME or name != name.strip() or ":" in name or not name.isprintable():
         why = f"must have 1 to {LONGEST_NAME} characters, none of them a colon, and no space around it"
         raise InvalidRequest(problems=[Problem(why, "name")])
-    if len(User("", name).folder) > LONGEST_FOLDER:
-        why = "is too long for the name of a folder, where each letter outside English takes more room"
-        raise InvalidRequest(problems=[Problem(why, "name")])
+    _check_folder(name, LONGEST_FOLDER)
+
+
+def _check_folder(name: str, longest: int, told: str = "") -> None:
+    """InvalidRequest where the user's folder would have a longer name; `told` stands before the reason."""
+    if len(User("", name).folder) > longest:
+        why = f"{told} is too long for the name of a folder, where each letter outside English takes more room"
+        raise InvalidRequest(problems=[Problem(why.strip(), "" if told else "name")])
 
 
 def _role(role: str) -> Role:

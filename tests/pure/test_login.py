@@ -18,6 +18,7 @@ from backend.errors import Forbidden, InvalidRequest, NotAllowed, NotFound
 from backend.http import create_app
 from backend.http.accounts.login import own_path
 from backend.http.accounts.login_throttle import TRIES
+from backend.prompt_library.styles_csv import Style
 from backend.store import sessions as session_times
 from backend.store.accounts import Accounts
 from backend.store.database import Database
@@ -427,6 +428,24 @@ def test_nobody_inherits_by_a_name_what_somebody_left(house: Backend, browse) ->
 def test_a_name_that_cannot_be_is_refused(house: Backend, name: str) -> None:
     with pytest.raises(InvalidRequest):
         house.accounts.add(name, "artist", PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["n" * 252, "ü" * 42, "n" * 100_000])
+def test_easel_does_not_open_with_a_name_whose_folder_cannot_be(tmp_path: Path, name: str) -> None:
+    """Who had such a name came in, and nothing that he drew could be saved."""
+    settings = Settings(data=tmp_path / "data", models=(tmp_path,), users={name: PASSWORD})
+    with pytest.raises(InvalidRequest, match=f"^{name[:64]} of --auth or EASEL_AUTH is too long for the name of a folder"):
+        Backend(settings, start_workers=False)
+    Backend(Settings(data=tmp_path / "data", models=(tmp_path,)), start_workers=False).close()      # nothing is left open
+
+
+@pytest.mark.parametrize("name", ["n" * 251, "ü" * 41])
+def test_the_longest_name_of_the_flags_keeps_its_files(tmp_path: Path, name: str) -> None:
+    house = Backend(Settings(data=tmp_path / "data", models=(tmp_path,), users={name: PASSWORD}), start_workers=False)
+    door = house.as_(house.user(name))
+    door.prompt_library.save_style(Style("a style", "words", ""))
+    assert door.gallery.take_in(file(1), "1.png").id and [style.name for style in door.prompt_library.styles() if style.name == "a style"] == ["a style"]
+    house.close()
 
 
 def test_the_last_admin_stays(house: Backend) -> None:
