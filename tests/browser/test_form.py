@@ -383,6 +383,57 @@ def a_model_of_several_kinds_is_told_which_it_is_shown(studio: Studio) -> None:
     expect(panel.get_by_text("Choose the kind of hint")).to_be_hidden()
 
 
+def test_what_does_not_fit_is_told_at_its_guide_also_when_that_was_folded_or_moved(desk: Studio) -> None:
+    """Not somewhere on the page, and not at the guide that has its place by now."""
+    page, panel, problem = desk.page, desk.page.locator("#txt2img_guides .guides"), "#txt2img_guides_{}_{} .problem"
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ enabled: true, module: 'canny', model: 'one' }, { enabled: true, module: 'canny', model: 'gone' }]) })")
+    page.wait_for_function("!easel.form('txt2img').fillings && easel.form('txt2img').values.guides?.includes('gone')")
+    desk.button("generate").click()
+    expect(page.locator(problem.format(1, "model"))).to_contain_text("Model 'gone' is not here")
+    expect(unit(desk, 0, "model")).to_be_focused()
+    panel.locator(".unit-open").nth(1).click()
+    expect(panel.locator(".unit.misfit")).to_have_count(2)
+    expect(panel.locator(".unit-name").nth(1)).to_have_text("2 · Edges · does not fit")
+    panel.get_by_role("button", name="Move this guide up").click()
+    unit(desk, 0, "enabled").uncheck()
+    expect(panel.locator(".unit-name").first).to_have_text("1 · Edges")
+    page.locator("#txt2img_guides_1_image").get_by_label("Picture of the guide").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    held: list[Route] = []
+    page.route("**/easel/guides/preview", lambda route: held.append(route))
+    page.locator("#txt2img_guides_1_image").get_by_role("button", name="Preview").click()
+    panel.get_by_role("button", name="Move this guide up").click()
+    expect(page.locator("#txt2img_guides_0_image").get_by_role("button", name="Stop making it")).to_be_visible()
+    held[0].fulfill(status=422, json={"problems": [{"field": "guides[0].module", "message": "ran out of memory"}]})
+    expect(page.locator(problem.format(0, "module"))).to_have_text("Preprocessor ran out of memory.")
+    expect(page.locator(problem.format(1, "module"))).to_have_count(0)
+    expect(page.get_by_role("button", name="Stop making it")).to_have_count(0)
+
+
+def test_a_removed_guide_comes_back_beside_those_that_were_added_since(desk: Studio) -> None:
+    page, panel = desk.page, desk.page.locator("#txt2img_guides .guides")
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ weight: 0.1 }, { weight: 0.2 }]) })")
+    if not panel.is_visible():
+        page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    panel.get_by_role("button", name="Remove this guide").first.click()
+    panel.get_by_role("button", name="Add a guide").click()
+    page.get_by_role("button", name="Undo").click()
+    assert [one["weight"] for one in units(desk)] == [0.1, 0.2, 1]
+
+
+def test_a_guide_lacks_no_picture_once_there_is_one_to_start_from(desk: Studio) -> None:
+    page, panel = desk.page, desk.page.locator("#img2img_guides .guides")
+    desk.into("img2img")
+    page.evaluate("easel.form('img2img').apply({ guides: JSON.stringify([{ enabled: true, module: 'canny' }]) })")
+    if not panel.is_visible():
+        page.locator("#img2img_guides_fold").get_by_role("button").first.click()
+    panel.get_by_role("button", name="Preview").click()
+    lacks = page.locator("#img2img_guides_0_image .problem")
+    expect(lacks).to_have_text("Picture is missing: choose a picture for the unit.")
+    page.evaluate("""async picture => { const { id } = await fetch('/easel/upload', { method: 'POST', body: Uint8Array.from(atob(picture), letter => letter.charCodeAt(0)) }).then(answer => answer.json());
+      easel.form('img2img').apply({ init_image: id }); }""", base64.b64encode(square()).decode())
+    expect(lacks).to_have_count(0)
+
+
 def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
     page, dialog = desk.page, desk.page.locator(".sets-sheet")
     for tab in ("txt2img", "img2img"):

@@ -31,4 +31,5 @@ function count(tab) {
 for (const tab of TABS) appeared(`#${tab}_guides .record-list`).then(async place => {
   try { (await panelOf(tab)).put(place); } catch (error) { note(error.message, 8000); }
 });
+on("unfold", async ({ tab, name }) => { if (name.startsWith("guides[")) (await panelOf(tab)).reveal(name); });
 on("form", ({ tab }) => { if (TABS.includes(tab)) count(tab); });

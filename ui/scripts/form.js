@@ -9,6 +9,7 @@ import { openTab } from "./tabs.js";
 
 const BATCH = ["batch_count", "batch_size"];  // habits of the person, not of a picture
 const PAINTED = ["init_image", "mask", "paint", "editor_mode"];     // what a tab with a picture has
+const LATE = 3000;        // ms for what is loaded with its fold
 const AS_IT_IS = { __type__: "update" };      // to Gradio: this field is not touched
 let facts = { default: "", defaults: {}, examples: {} }, heard;
 const learned = new Promise(resolve => { heard = resolve; });
@@ -43,8 +44,12 @@ class Form {
 
   // "units[0].model" is the field of a record.
   element(name) {
+    return this.ids(name).map(id => find(`#${id}`)).find(Boolean) ?? null;
+  }
+
+  ids(name) {
     const id = name.replace(/\[(\d+)\]\./, "_$1_");
-    return find(`#${this.tab}_${id}`) ?? find(`#${id}`);
+    return [`${this.tab}_${id}`, id];
   }
 
   // This browser tab's own form first; a new one starts from the last that was used.
@@ -213,6 +218,11 @@ class Form {
     return box;
   }
 
+  says(name, message) {
+    const box = this.element(name);
+    return Boolean(box) && find(".problem", box)?.textContent === sentence(name, message);
+  }
+
   unmark(name) {
     const box = this.element(name);
     if (box?.classList.contains("wrong")) this.clear(box);
@@ -240,7 +250,15 @@ class Form {
       tell("unfold", { tab: this.tab, name });
       if (seen()) break;
     }
+    if (!seen()) tell("unfold", { tab: this.tab, name });       // what is not in sight may be folded in a way of its own
+    if (!this.element(name) && /\[\d+\]/.test(name) && named[0]()) await this.comes(name);
     return this.element(name);
+  }
+
+  // What is in some folds is loaded when they are first opened.
+  comes(name) {
+    const ids = this.ids(name).map(id => `#${id}`).join();
+    return Promise.race([appeared(ids), new Promise(resolve => setTimeout(resolve, LATE))]);
   }
 }
 

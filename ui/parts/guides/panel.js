@@ -24,6 +24,7 @@ export class Panel {
   constructor(tab, checkpoint, facts) {
     Object.assign(this, { tab, checkpoint, facts, form: formOf(tab), values: [], views: [], text: null, marked: [] });
     this.open = new WeakSet();
+    this.making = new WeakMap();     // of units whose preview is being made: the name of that task
     this.list = make("div", { class: "guide-units" });
     this.adder = make("button", { type: "button", class: "act", onclick: () => this.add() }, "Add a guide");
     this.again = make("button", { type: "button", class: "act", title: "Look through the models folders again", onclick: () => this.refresh() }, "Refresh models");
@@ -31,9 +32,10 @@ export class Panel {
     this.sets = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", onclick: () => openSets(this).catch(error => note(error.message, 8000)) }, "Sets of guides");
     this.root = make("div", { class: "guides" }, this.empty, this.list, make("div", { class: "guides-foot" }, this.adder, this.sets, this.again));
     on("form", form => { if (form.tab === tab) this.look(); });
-    on("unfold", ({ tab: other, name }) => { if (other === tab) this.views[/^guides\[(\d+)\]/.exec(name)?.[1]]?.unfold(true); });
     this.look();
   }
+
+  reveal(name) { this.views[/\d+/.exec(name)]?.reveal(name); }
 
   put(place) {
     place.replaceChildren(this.root);
@@ -89,10 +91,11 @@ export class Panel {
     const text = this.text, { problems } = await post("/easel/guides/check", { checkpoint: this.checkpoint, guides: text }).catch(() => ({ problems: [] }));
     if (text !== this.text) return;
     const told = problems.filter(({ field }) => this.atOnce(field ?? ""));
-    for (const field of this.marked) this.form.unmark(field);
-    this.marked = told.map(({ field }) => field);
-    if (told.length) this.form.mark(told, false);
-    for (const [number, view] of this.views.entries()) view.root.classList.toggle("wrong", this.marked.some(field => field.startsWith(`guides[${number}].`)));
+    const unfit = this.views.map((_, number) => told.some(({ field }) => field.startsWith(`guides[${number}].`))), open = told.filter(({ field }) => !this.views[/\d+/.exec(field)].body.hidden);
+    for (const field of this.marked.filter(one => !open.some(({ field }) => field === one))) this.form.unmark(field);
+    this.marked = open.map(({ field }) => field);
+    this.form.mark(open.filter(({ field, message }) => !this.form.says(field, message)), false);       // said once, it is not said again while somebody types
+    this.views.forEach((view, number) => view.fits(!unfit[number]));
   }
 
   atOnce(field) {
@@ -147,9 +150,9 @@ export class Panel {
   }
 
   remove(number) {
-    const before = this.values;
-    this.lay(before.toSpliced(number, 1), Math.min(number, before.length - 2));
-    toast("The guide is removed.", { undo: () => this.lay(before, number) });
+    const unit = this.values[number];
+    this.lay(this.values.toSpliced(number, 1), Math.min(number, this.values.length - 2));
+    toast("The guide is removed.", { undo: () => this.lay(this.values.toSpliced(number, 0, unit), Math.min(number, this.values.length)) });
   }
 
   get size() {

@@ -66,6 +66,10 @@ export class Unit {
 
   leave() { this.left = true; }
 
+  // Where the unit is by now: it may have been moved or removed while something was on its way to it.
+  get place() { return this.panel.values.indexOf(this.value); }
+  get view() { return this.panel.views[this.place]; }
+
   // ---- the head ----
 
   head() {
@@ -77,9 +81,22 @@ export class Unit {
 
   say() {
     const { module, model, enabled } = this.value, { choice } = this;
-    this.toggle.replaceChildren(make("span", { class: "unit-name" }, `${this.number + 1} · `, make("span", {}, choice?.label ?? "Guide")),
+    this.toggle.replaceChildren(make("span", { class: "unit-name" }, `${this.number + 1} · `, make("span", {}, choice?.label ?? "Guide"), ...(this.unfit ? [" · ", make("span", {}, "does not fit")] : [])),
       make("span", { class: "unit-about", translate: "no" }, [module === "none" ? "" : module, model === NO_MODEL ? "" : model].filter(Boolean).join(" · ")));
     this.root.classList.toggle("off", !enabled);
+    this.root.classList.toggle("misfit", Boolean(this.unfit));
+  }
+
+  // Also while it is folded.
+  fits(does) {
+    if (this.unfit === !does) return;
+    this.unfit = !does;
+    this.say();
+  }
+
+  reveal(name) {
+    this.unfold(true);
+    if (name.endsWith(".mask")) find(".unit-region", this.body).open = true;
   }
 
   unfold(open) {
@@ -87,9 +104,9 @@ export class Unit {
     if (open) opened.add(this.value); else opened.delete(this.value);
     this.body.hidden = !open;
     this.toggle.setAttribute("aria-expanded", String(open));
-    if (!open || this.body.childElementCount) return;
-    this.fill();
-    this.panel.checkSoon();     // what does not fit was told where there was no place for it
+    if (!open) return;
+    if (!this.body.childElementCount) this.fill();
+    this.panel.checkSoon();     // what does not fit is told where it can be read
   }
 
   // ---- the body, made when it is first opened ----
@@ -133,12 +150,18 @@ export class Unit {
 
   set(change) {
     Object.assign(this.value, change);
-    if (change.enabled !== undefined) this.on.checked = change.enabled;
-    for (const name of Object.keys(change)) formOf(this.panel.tab).unmark(`guides[${this.number}].${name}`);
-    this.say();
-    this.show();
+    this.view?.follows(change);
     this.panel.changed();
   }
+
+  follows(change) {
+    if (change.enabled !== undefined) this.on.checked = change.enabled;
+    this.unmark(...Object.keys(change.enabled === false ? ROWS : change));
+    this.say();
+    this.show();
+  }
+
+  unmark(...names) { for (const name of names) formOf(this.panel.tab).unmark(`guides[${this.number}].${name}`); }
 
   // One choice leads: the rest follows.
   lead() {
@@ -178,37 +201,49 @@ export class Unit {
     this.hint.textContent = text;
   }
 
-  refuse(name, message) { formOf(this.panel.tab).mark([{ field: `guides[${this.number}].${name}`, message }], false); }
+  refuse(name, message) { this.tell([{ field: `guides[0].${name}`, message }]); }
+
+  // Of problems that name it as the first unit.
+  tell(problems) {
+    const { place } = this;
+    if (place >= 0) formOf(this.panel.tab).mark(problems.map(one => ({ ...one, field: one.field.replace("guides[0]", `guides[${place}]`) })), false);
+  }
 
   // While a preview is being made the button gives it up.
   async made() {
-    if (this.making) return this.giveUp();
-    const [width, height] = this.panel.size, { looked } = this, { image } = looked;
-    const task = this.making = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
-    this.look.textContent = "Stop making it";
-    try { this.keep((await post("/easel/guides/preview", { unit: { ...this.value, image }, width, height, task })).id, looked); }
-    catch (error) { if (this.making === task) this.say_wrong(error); }
-    finally { if (this.making === task) this.idle(); }
+    const { panel: { making, size: [width, height] }, value, looked } = this, { image } = looked;
+    if (making.has(value)) return this.giveUp();
+    const task = `${Date.now()}-${Math.random().toString(36).slice(2)}`, mine = () => making.get(value) === task;
+    making.set(value, task);
+    this.unmark("image", "module");     // of the try before
+    this.panel.checkSoon();
+    this.show();
+    try { this.keep((await post("/easel/guides/preview", { unit: { ...value, image }, width, height, task })).id, looked); }
+    catch (error) { if (mine()) this.say_wrong(error); }
+    finally { if (mine()) this.idle(); }
   }
 
   giveUp() {
-    const task = this.making;
+    const task = this.panel.making.get(this.value);
     this.idle();
     return post("/easel/guides/preview/cancel", { task });
   }
 
-  idle() { this.making = null; this.look.textContent = "Preview"; }
+  idle() {
+    this.panel.making.delete(this.value);
+    this.view?.show();
+  }
 
   say_wrong(error) {
-    const named = (error.problems ?? []).filter(({ field }) => field).map(one => ({ ...one, field: one.field.replace("guides[0]", `guides[${this.number}]`) }));
-    if (named.length) formOf(this.panel.tab).mark(named, false);
+    const named = (error.problems ?? []).filter(({ field }) => field);
+    if (named.length) this.tell(named);
     else this.refuse("module", error.message);
   }
 
   // The preview stays with what was looked at, also when that is another picture by now.
   keep(id, looked = this.looked) {
     keepPreview(looked, id);
-    this.show();
+    for (const view of this.panel.views) view.show();
   }
 
   // What was made of a picture is shown to the model as it is: so is what a person has changed in it.
@@ -227,7 +262,7 @@ export class Unit {
   // As `set`, where the fields do not show the values yet.
   put(change) {
     this.set(change);
-    for (const name of Object.keys(change)) this.again(name);
+    for (const name of Object.keys(change)) this.view?.again(name);
   }
 
   async retouch() {
@@ -252,11 +287,16 @@ export class Unit {
   // ---- what is shown ----
 
   // What the preprocessor looks at can change elsewhere: the picture of img2img, and the size.
-  follow() { if (JSON.stringify(this.looked) !== this.shownOf) this.show(); }
+  follow() {
+    const { image } = this.looked;
+    if (image && image !== this.lookedAt) this.unmark("image");
+    if (JSON.stringify(this.looked) !== this.shownOf) this.show();
+  }
 
   show() {
     if (this.left || !this.body.childElementCount) return;
     this.shownOf = JSON.stringify(this.looked);
+    this.lookedAt = this.looked.image;
     const { value, module, preview, choice, origin } = this;
     offer(this.guide, [["", this.fresh ? "Choose…" : "Something else"], ...this.facts.choices.map(one => [one.name, one.label])], choice?.name ?? "");
     this.advise();
@@ -272,6 +312,7 @@ export class Unit {
     if (preview) this.shown.src = this.save.href = withRoot(`/easel/upload/${preview.id}.png`);
     this.borrow.hidden = this.panel.tab === "img2img" && !value.image;
     this.look.hidden = module?.kind !== "hint";
+    this.look.textContent = this.panel.making.has(value) ? "Stop making it" : "Preview";
     this.thresholds(module);
     for (const [name, acts] of Object.entries(this.acting(module))) find(`#${CSS.escape(this.id(name))}`, this.body)?.toggleAttribute("hidden", !acts);
   }
