@@ -48,6 +48,13 @@ class UserGuides:
         """What a model wants of its units, by its side-car."""
         return guide_files.preferred(file)
 
+    def is_prompt(self, model: str) -> bool:
+        """Whether a model of this name is shown a picture as a prompt; True where there is none."""
+        try:
+            return guide_files.guide_file(model, self._parts.catalog).kind in guide_files.PROMPTS
+        except NotFound:
+            return True
+
     def missing(self, module: Module) -> str:
         """Which file of a preprocessor goes where, as a sentence; "" when all are there."""
         return guide_files.missing_files(module, self._parts.catalog)

@@ -33,6 +33,10 @@ class Slider:
     maximum: float
     step: float = 1
 
+    def reaches(self, value: float) -> bool:
+        """Whether the number may be set."""
+        return self.minimum <= value <= self.maximum
+
 
 @dataclass(frozen=True, slots=True)
 class Module:
@@ -52,9 +56,9 @@ class Module:
     aliases: tuple[str, ...] = ()
 
     def levels(self, unit: Mapping[str, Any]) -> tuple[float, float]:
-        """Its two thresholds: those of the unit, or where these are below 0 the usual ones."""
+        """Its two thresholds: those of the unit, or the usual ones where its sliders do not reach these."""
         asked = (self.a, unit["threshold_a"]), (self.b, unit["threshold_b"])
-        first, second = (usual.usual if usual and value < 0 else value for usual, value in asked)
+        first, second = (value if slider is None or slider.reaches(value) else slider.usual for slider, value in asked)
         return first, second
 
 

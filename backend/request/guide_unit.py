@@ -26,18 +26,22 @@ MOST_PICTURES = 16      # of one unit, beside its first
 MOST = 10               # units of a request
 _RESIZE_MODES = {"scale to fit (inner fit)": RESIZE_MODES[1], "inner fit (scale to fit)": RESIZE_MODES[1],
                  "envelope (outer fit)": RESIZE_MODES[2], "outer fit (shrink to fit)": RESIZE_MODES[2],
-                 "resizemode.resize": RESIZE_MODES[0], "resizemode.inner_fit": RESIZE_MODES[1],
-                 "resizemode.outer_fit": RESIZE_MODES[2]}
-_CONTROL_MODES = {"controlmode.balanced": BALANCED, "controlmode.prompt": PROMPT_LEADS,
-                  "controlmode.control": CONTROL_LEADS}
-_PASSES = {"hiresfixoption.both": BOTH, "hiresfixoption.low_res_only": FIRST, "hiresfixoption.high_res_only": SECOND}
+                 "resize": RESIZE_MODES[0], "inner_fit": RESIZE_MODES[1], "outer_fit": RESIZE_MODES[2]}
+_CONTROL_MODES = {"prompt": PROMPT_LEADS, "control": CONTROL_LEADS}
+_PASSES = {"low_res_only": FIRST, "high_res_only": SECOND}
+_ENUMS = ("resizemode.", "controlmode.", "hiresfixoption.")      # as Python writes a value of theirs
 
 
 def _named(choices: Sequence[str], others: Mapping[str, str]) -> Callable[[str], str]:
     """Finds a choice by its name in any spelling, by another name, or by its number. It raises KeyError."""
     numbered = {str(number): choice for number, choice in enumerate(choices)}
     known = numbered | {choice.casefold(): choice for choice in choices} | dict(others)
-    return lambda name: known[name.strip().casefold()]
+
+    def found(name: str) -> str:
+        word = name.strip().casefold()
+        return known[next((word.removeprefix(enum) for enum in _ENUMS if word.startswith(enum)), word)]
+
+    return found
 
 
 _of_union = _named(UNION_KINDS, {})

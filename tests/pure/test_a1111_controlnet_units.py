@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from backend.catalog.model_file import ModelFile
@@ -14,8 +16,10 @@ from backend.errors import InvalidRequest
 from backend.facade.guides import UserGuides
 from backend.http.a1111.controlnet_routes import control_types
 from backend.http.a1111.controlnet_units import guides
+from backend.http.a1111.controlnet_units import notes as unit_notes
 from backend.http.a1111.detailer import detailers
 from backend.http.a1111.face_swap import ON_CPU, QUIET, face_swap, notes
+from backend.image import upload_decoding
 from backend.image.infotext.reading import read as read_text
 from backend.image.infotext.unsupported import unmet_sentence
 from backend.image.infotext.writing import write
@@ -58,6 +62,88 @@ def test_pictures_come_in_every_form(picture: dict[str, Any]) -> None:
 def test_modes_come_as_words_and_as_numbers(sent: dict[str, Any], expected: tuple[str, ...]) -> None:
     (unit,) = read([{"model": "m", **sent}])
     assert (unit.control_mode, unit.resize_mode, unit.hires) == expected
+
+
+@pytest.mark.parametrize("sent, expected", [
+    ({"control_mode": 1.0, "resize_mode": "OUTER_FIT", "hr_option": "HIGH_RES_ONLY"}, ("My prompt is more important", "Resize and Fill", "High res only")),
+    ({"control_mode": "ControlMode.CONTROL", "resize_mode": 2.0, "hr_option": "HiResFixOption.BOTH"}, ("ControlNet is more important", "Resize and Fill", "Both")),
+])
+def test_modes_come_as_pythons_enums_and_as_whole_numbers_with_a_point(sent: dict[str, Any], expected: tuple[str, ...]) -> None:
+    (unit,) = read([{"model": "m", **sent}])
+    assert (unit.control_mode, unit.resize_mode, unit.hires) == expected
+
+
+@pytest.mark.parametrize("args, on", [
+    ([None, {"model": "m"}], [False, True]), ([{"model": "m", "enabled": None}], [True]), ([True, {"model": "m", "enabled": "off"}], None),
+])
+def test_null_switches_nothing_off(args: list[Any], on: list[bool] | None) -> None:
+    values, _ = guides({"controlnet": {"args": args}}, SimpleNamespace())
+    assert ([unit.enabled for unit in Request.parse(values).guides] or None) == on
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read([{"model": "m", "enabled": "perhaps"}])
+    assert [problem.field for problem in caught.value.problems] == ["guides[0].enabled"]
+
+
+@pytest.mark.parametrize("name", ["controlnet", "ADetailer", "reactor"])
+def test_a_script_whose_arguments_stand_elsewhere_is_refused(client: TestClient, name: str) -> None:
+    sent = {name: {"model": "m", "ad_model": "Faces", "enabled": True}}
+    answer = client.post("/sdapi/v1/txt2img", json={"prompt": "a", "alwayson_scripts": sent})
+    assert answer.status_code == 422 and f"alwayson_scripts.{name}.args: is missing" in answer.text
+    assert client.post("/sdapi/v1/txt2img", json={"prompt": "a", "alwayson_scripts": {name: {}}}).status_code == 200
+
+
+def test_empty_pictures_are_none_and_a_list_of_texts_is_a_picture_with_its_mask() -> None:
+    assert [read([{"model": "m", "image": sent}])[0].image for sent in ({"image": None, "mask": None}, [{"image": None}], [None], [""], {})] == [""] * 5
+    (unit,) = read([{"model": "m", "module": "canny", "image": [{"image": PICTURE}, {"image": None}]}])
+    assert (unit.image, unit.more_images) == (STORED, ())
+    _, problems = guides({"controlnet": {"args": [{"model": "m", "image": [PICTURE] * 3}]}}, SimpleNamespace())
+    assert [problem.field for problem in problems] == ["alwayson_scripts.controlnet.args.0.image"]
+
+
+def test_usual_numbers_are_asked_for_in_text_too() -> None:
+    (unit,) = read([{"model": "m", "processor_res": "-1", "threshold_a": "-5", "weight": "0.5"}])
+    assert (unit.processor_res, unit.threshold_a, unit.weight) == (512, -1, 0.5)
+
+
+@pytest.mark.parametrize("unit, only_masked, lacking", [
+    ({"inpaint_crop_input_image": True}, True, []), ({"inpaint_crop_input_image": False}, False, []), ({"inpaint_crop_input_image": False}, True, ["inpaint_crop_input_image"]),
+    ({"input_mode": "simple"}, False, []), ({"input_mode": "InputMode.SIMPLE"}, False, []), ({"input_mode": "batch", "batch_image_dir": "/pictures"}, False, ["input_mode"]),
+    ({"advanced_weighting": [1] * 13, "module": "canny"}, False, ["advanced_weighting"]), ({"advanced_weighting": [1] * 13, "module": "none"}, False, ["advanced_weighting"]),
+    ({"advanced_weighting": ["0.5"] * 16, "module": "ip-adapter-auto"}, False, []), ({"advanced_weighting": [1] * 16, "module": "none", "model": "ip"}, False, []),
+])
+def test_what_would_be_drawn_otherwise_is_said(unit: dict[str, Any], only_masked: bool, lacking: list[str]) -> None:
+    door = SimpleNamespace(guides=SimpleNamespace(is_prompt=lambda name: name == "ip"))
+    _, problems = guides({"controlnet": {"args": [{"model": "m"} | unit]}}, door, only_masked=only_masked)
+    assert [problem.field for problem in problems] == [f"alwayson_scripts.controlnet.args.0.{name}" for name in lacking]
+
+
+def test_only_the_masked_part_is_drawn_where_img2img_says_nothing_else(client: TestClient) -> None:
+    sent = {"init_images": [PICTURE], "mask": PICTURE, "alwayson_scripts": {"controlnet": {"args": [{"model": "m", "inpaint_crop_input_image": False}]}}}
+    assert "inpaint_crop_input_image" in client.post("/sdapi/v1/img2img", json=sent).text
+    assert client.post("/sdapi/v1/img2img", json=sent | {"inpaint_full_res": False}).status_code == 200
+
+
+def test_masks_and_thresholds_that_are_not_used_are_told() -> None:
+    marked = base64.b64encode(upload_decoding.png(Image.linear_gradient("L"))).decode()
+    empty = base64.b64encode(upload_decoding.png(Image.new("L", (8, 8)))).decode()
+
+    def told(**unit: Any) -> list[str]:
+        return unit_notes({"controlnet": {"args": [{"model": "m", "image": PICTURE} | unit]}})
+
+    assert told() == told(mask=empty) == told(mask=marked, module="inpaint_only") == told(enabled=False, mask=marked) == told(module="canny", threshold_a="64") == []
+    assert all("the mask was not used" in told(**sent)[0] for sent in ({"mask": marked}, {"module": "canny", "image": {"image": PICTURE, "mask": marked}}))
+    assert told(module="reference_only", threshold_a=64, threshold_b=64) == ["alwayson_scripts.controlnet.args.0: threshold_a 64 was not used, but 0.5: reference_only takes 0 to 1"]
+
+
+def test_thresholds_that_a_slider_does_not_reach_are_the_usual_ones() -> None:
+    def levels(module: str, a: float, b: float = -1) -> tuple[float, float]:
+        return MODULES[module].levels({"threshold_a": a, "threshold_b": b})
+
+    assert levels("reference_only", 64) == (0.5, -1) and levels("reference_only", 1) == (1, -1), "64 is what webuiapi sends of itself"
+    assert levels("tile_resample", 64, 64) == (1, 64) and levels("canny", 0, 30) == (100, 30) and levels("threshold", 0) == (0, -1)
 
 
 def test_several_pictures_are_for_what_takes_them() -> None:
@@ -145,6 +231,11 @@ def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: p
     assert [problem["field"] for problem in coarse.json()["problems"]] == ["controlnet_processor_res"]
     made = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], "controlnet_processor_res": 64})
     assert made.json()["info"] == "Success" and len(made.json()["images"]) == 1
+    for name, value in (("processor_res", "lots"), ("threshold_a", [1]), ("threshold_b", "x"), ("processor_res", "9")):
+        wrong = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], f"controlnet_{name}": value})
+        assert [problem["field"] for problem in wrong.json()["problems"]] == [f"controlnet_{name}"], "not passed over"
+    loose = {"controlnet_module": None, "controlnet_processor_res": "128", "controlnet_threshold_a": "-1", "controlnet_threshold_b": None}
+    assert client.post("/controlnet/detect", json=loose | {"controlnet_input_images": [PICTURE]}).status_code == 200
     theirs = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_images": [PICTURE], "controlnet_processor_res": 64})
     assert theirs.json()["images"] == made.json()["images"], "as webuiapi sends it"
 
@@ -215,6 +306,30 @@ WEBUIAPI = [PICTURE, True, "0", "0", "inswapper_128.onnx", "CodeFormer", 1, True
 README = [PICTURE, True, "0", "0", r"C:\stable-diffusion-webui\models\insightface\inswapper_128.onnx", "CodeFormer", 1, True, "4x_NMKD", 1.5, 1, False, True, 1, 0, 0, False,
           0.8, False, False, "CUDA", True, 1, "elena.safetensors", r"C:\PATH_TO_FACES_IMAGES", None, True, True, 0.6, 2]
 """ReActor's own example for its API."""
+
+
+@pytest.mark.parametrize("picture", [None, ""])
+def test_a_face_model_needs_no_picture_and_without_either_that_is_said(picture: str | None) -> None:
+    values, problems = swap([picture, *README[1:7], True, "None", 1, 1, *README[11:]])
+    assert not problems and values["face_swap_model"] == "elena.safetensors"
+    _, problems = swap([picture, True])
+    assert [(problem.field, problem.message) for problem in problems] == [("alwayson_scripts.ReActor.args.0", "is missing: it shows the face that is put in")]
+    assert swap([picture, False]) == swap([picture]) == ({}, [])
+
+
+@pytest.mark.parametrize("args, models", [
+    ([None, {"ad_model": "a"}], ["a"]), ({"ad_model": "a"}, ["a"]), ({"0": {"ad_model": "a"}, "1": {"ad_model": "b"}}, ["a", "b"]),
+    ([{"ad_model": "a", "ad_tab_enable": None}, {"ad_model": "b", "ad_tab_enable": False}], ["a"]),
+])
+def test_detailers_come_in_every_form(args: Any, models: list[str]) -> None:
+    values, problems = detailers({"ADetailer": {"args": args}}, img2img=False)
+    assert not problems and [unit["model"] for unit in values["detailers"]] == models
+
+
+@pytest.mark.parametrize("args, field", [([[{"ad_model": "a"}]], "0"), ([True, "what", {"ad_model": "a"}], "1"), ([{"ad_model": "a", "ad_tab_enable": "perhaps"}], "0.ad_tab_enable")])
+def test_what_is_no_detailer_is_refused(args: list[Any], field: str) -> None:
+    _, problems = detailers({"ADetailer": {"args": args}}, img2img=False)
+    assert [problem.field for problem in problems] == [f"alwayson_scripts.ADetailer.args.{field}"]
 
 
 def test_what_clients_of_reactor_send_becomes_fields() -> None:

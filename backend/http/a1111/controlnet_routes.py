@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from backend import Door, ModelFile
 from backend.catalog.guide_files import KINDS
 from backend.errors import InvalidRequest, Problem, UserError
+from backend.http.a1111.controlnet_units import unit_values
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.image import upload_decoding
 from backend.request.guide_choices import GUIDE_CHOICES, INSTANT_ID
@@ -75,12 +76,10 @@ def settings() -> dict[str, int]:
 def detect(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     """What a preprocessor makes of each picture, in base64."""
     pictures = next(filter(None, map(payload.get, PICTURES)), None)
-    unit = {"module": payload.get("controlnet_module", NO_MODULE)}
+    asked = {"module": payload.get("controlnet_module")} | {key: payload.get(name) for name, key in DETECTS.items()}
+    unit = {"module": NO_MODULE} | dict(unit_values(asked))
     if not isinstance(pictures, list) or not pictures:
         raise InvalidRequest("must be a list of pictures", field=PICTURES[0])
-    for name, key in DETECTS.items():
-        if isinstance(payload.get(name), int | float) and payload[name] >= 0:
-            unit[key] = payload[name]
     units = [{**unit, "image": _sent(door, picture)} for picture in pictures]
     try:
         made = [door.guides.preview(each) for each in units]

@@ -14,12 +14,13 @@ from typing import Any
 
 from backend import Door, Job
 from backend.errors import EaselError, InvalidRequest, Problem, UserError
-from backend.http.a1111.scripts import script_arguments
+from backend.http.a1111.scripts import is_on, script_arguments
 from backend.http.a1111.unsupported import NOT_HERE, Lacking
 from backend.http.a1111.values import as_ours, is_missing
 from backend.image import upload_decoding
-from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, module_of
+from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, Module, module_of
 from backend.request.guide_unit import CONTROL_LEADS, GUIDE_UNIT
+from backend.request.loose_values import number as as_number
 from backend.request.loose_values import truth
 from backend.request.output_size import Margins
 
@@ -29,26 +30,62 @@ OTHER_NAMES = {"guidance_start": "start", "guidance_end": "end", "guidance": "en
                "union_control_type": "union_type", "lowvram": "low_vram"}
 GUESSED = ("guess_mode", "guessmode")           # of the first versions
 ELSEWHERE = ("save_detected_map", "is_ui", "input_mode", "generated_image", "use_preview_as_input", "pulid_mode",
-             "type_filter", "class_id", "hash", "output_dir", "batch_image_dir", "batch_mask_dir")
+             "type_filter", "class_id", "hash", "output_dir", "batch_image_dir", "batch_mask_dir",
+             "inpaint_crop_input_image")
 """What changes no picture, or says what the others say."""
 WEIGHTS = "advanced_weighting"
 REGION, MASKS = "effective_region_mask", ("mask", "mask_image")
 USUAL = ("processor_res", "threshold_a", "threshold_b")        # where a number below 0 asks for the usual value
+CUT = "inpaint_crop_input_image"
+SIMPLE = (None, "", 0, "simple", "inputmode.simple")            # of `input_mode`: the unit's picture, no folder's
 
 
-def guides(scripts: Any, door: Door) -> tuple[dict[str, Any], list[Problem]]:
-    """The units that are sent, their pictures stored as uploads of the user; and what is wrong with them."""
+def guides(scripts: Any, door: Door, *, only_masked: bool = False) -> tuple[dict[str, Any], list[Problem]]:
+    """The units that are sent, their pictures stored as uploads of the user; and what is wrong with them.
+
+    `only_masked`: just the part of a picture that a mask marks is drawn.
+    """
     place, sent = _sent(scripts)
     if sent is None:
         return {}, []
     units, problems = [], list[Problem]()
     for number, unit in enumerate(sent):
-        problems += _lacking(unit, f"{place}.{number}")
+        problems += _lacking(unit, f"{place}.{number}", door, only_masked)
         try:
             units.append(_unit(unit, f"{place}.{number}", door))
         except InvalidRequest as error:
             problems += error.problems
     return {"guides": units}, problems
+
+
+def notes(scripts: Any) -> list[str]:
+    """What units ask for that is not done, in sentences."""
+    place, sent = _sent(scripts)
+    acting = [(number, unit) for number, unit in enumerate(sent or []) if _acts(unit)]
+    return [f"{place}.{number}: {why}" for number, unit in acting for why in _not_done(unit)]
+
+
+def _not_done(unit: Mapping[str, Any]) -> Iterator[str]:
+    picture = next((unit[key] for key in PICTURES if unit.get(key)), None)
+    if not _is_inpainting(unit.get("module")) and _marks(_mask(unit, picture, inpaints=True)):
+        yield f"the mask was not used: it is for modules that inpaint, and {REGION} says where a unit acts"
+    module = _module(unit.get("module"))
+    for name, slider in (("threshold_a", module.a), ("threshold_b", module.b)) if module else ():
+        value = as_number(unit.get(name))
+        if slider and value is not None and value >= 0 and not slider.reaches(value):
+            yield (f"{name} {value:g} was not used, but {slider.usual:g}: {module.name} takes {slider.minimum:g} to "
+                   f"{slider.maximum:g}")
+
+
+def _marks(mask: Any) -> bool:
+    """Whether a mask marks a part of its picture; pages send one that marks nothing, too."""
+    if not mask:
+        return False
+    try:
+        darkest, lightest = upload_decoding.mask(upload_decoding.from_base64(mask)).getextrema()
+    except UserError:
+        return True
+    return darkest != lightest
 
 
 def detected_maps(door: Door, job: Job, payload: Mapping[str, Any]) -> list[str]:
@@ -85,27 +122,55 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
         return {}
     if not isinstance(sent, Mapping):
         raise InvalidRequest("must be an object", field=place)
-    on = truth(sent.get("enabled", True)) is not False
-    unit = _guessed(sent) | dict(_values(sent)) | _weights(sent.get(WEIGHTS), place) | {"enabled": on}
-    if not unit["enabled"]:
-        return unit
+    unit = _guessed(sent) | dict(unit_values(sent)) | {"enabled": sent.get("enabled") if _is_unclear(sent) else True}
+    if not is_on(sent, "enabled"):
+        return unit | {"enabled": False}
+    unit |= _weights(sent.get(WEIGHTS), place)
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)
-    first, *more = picture if _is_several(picture) else [picture]
+    if isinstance(picture, list) and len(picture) > 2 and not _is_several(picture):
+        raise InvalidRequest("must be a picture, or a list of a picture and its mask; of several each is an object",
+                             field=f"{place}.image")
+    several = picture if _is_several(picture) else [picture]
+    first, *more = [shown for each in several if (shown := _part(each, "image"))] or [None]
     if first:
-        unit["image"] = _stored(_part(first, "image"), f"{place}.image", door)
+        unit["image"] = _stored(first, f"{place}.image", door)
     if more and _shows_one(sent.get("module")):
         raise InvalidRequest("must be one picture for this preprocessor", field=f"{place}.image")
     if more:
-        unit["more_images"] = [_stored(_part(each, "image"), f"{place}.image", door) for each in more]
+        unit["more_images"] = [_stored(each, f"{place}.image", door) for each in more]
     marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
     return unit | ({"mask": _stored(marked, f"{place}.{REGION}", door, mask=True)} if marked else {})
 
 
-def _lacking(unit: Any, place: str) -> list[Problem]:
-    if not isinstance(unit, Mapping) or truth(unit.get("enabled", True)) is False:
-        return []
+def _lacking(unit: Any, place: str, door: Door, only_masked: bool) -> Iterator[Problem]:
+    if not _acts(unit):
+        return
     known = (*GUIDE_UNIT, *OTHER_NAMES, *GUESSED, *ELSEWHERE, *PICTURES, *MASKS, WEIGHTS, REGION)
-    return [Lacking(NOT_HERE, f"{place}.{key}") for key, value in unit.items() if key not in known and value]
+    yield from [Lacking(NOT_HERE, f"{place}.{key}") for key, value in unit.items() if key not in known and value]
+    mode = unit.get("input_mode")
+    if (mode.casefold() if isinstance(mode, str) else mode) not in SIMPLE:
+        yield Lacking("can only be simple here: a unit has its pictures in the request", f"{place}.input_mode")
+    if only_masked and not is_on(unit, CUT):
+        yield Lacking("can only be true here where only the masked part is drawn", f"{place}.{CUT}")
+    if unit.get(WEIGHTS) and not _shows_prompt(unit, door):
+        yield Lacking("acts with picture prompts alone here", f"{place}.{WEIGHTS}")
+
+
+def _acts(unit: Any) -> bool:
+    return isinstance(unit, Mapping) and is_on(unit, "enabled")
+
+
+def _is_unclear(unit: Mapping[str, Any]) -> bool:
+    """Whether its switch is neither on nor off, which is refused."""
+    return unit.get("enabled") is not None and truth(unit["enabled"]) is None
+
+
+def _shows_prompt(unit: Mapping[str, Any], door: Door) -> bool:
+    """Whether a unit's picture is a prompt; of `none` the model decides."""
+    module = _module(unit.get("module"))
+    if module and module.name == NO_MODULE:
+        return door.guides.is_prompt(str(unit.get("model")))
+    return not module or module.kind == "picture_prompt"
 
 
 def _guessed(sent: Mapping[str, Any]) -> dict[str, str]:
@@ -117,25 +182,28 @@ def _weights(sent: Any, place: str) -> dict[str, str]:
     """Numbers for blocks, as text. Raises InvalidRequest."""
     if not sent:
         return {}
-    if not isinstance(sent, list) or not all(isinstance(each, int | float) for each in sent):
+    found = list(map(as_number, sent)) if isinstance(sent, list) else [None]
+    if None in found:
         raise InvalidRequest("must be a list of numbers, one for each block", field=f"{place}.{WEIGHTS}")
-    return {"block_weights": ",".join(f"{each:g}" for each in sent)}
+    return {"block_weights": ",".join(f"{each:g}" for each in found)}
 
 
-def _is_inpainting(module: Any) -> bool:
+def _module(name: Any) -> Module | None:
     try:
-        return isinstance(module, str) and module_of(module).name == INPAINT
+        return module_of(str(name or NO_MODULE))
     except KeyError:
-        return False
+        return None
 
 
-def _shows_one(module: Any) -> bool:
+def _is_inpainting(name: Any) -> bool:
+    module = _module(name)
+    return module is not None and module.name == INPAINT
+
+
+def _shows_one(name: Any) -> bool:
     """Whether a preprocessor makes something of one picture only. Of `none` the model decides."""
-    try:
-        found = module_of(str(module or NO_MODULE))
-    except KeyError:
-        return False
-    return found.name != NO_MODULE and found.kind in ("hint", "reference")
+    module = _module(name)
+    return module is not None and module.name != NO_MODULE and module.kind in ("hint", "reference")
 
 
 def _mask(sent: Mapping[str, Any], picture: Any, inpaints: bool) -> Any:
@@ -163,16 +231,18 @@ def _part(picture: Any, name: str) -> Any:
     return picture if name == "image" else None
 
 
-def _values(sent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def unit_values(sent: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values of a unit by the names of its fields, without its pictures and its switch."""
     for key, value in sent.items():
         name = OTHER_NAMES.get(key, key)
         field = GUIDE_UNIT.get(name)
         if field is None or name in ("enabled", "mask", *PICTURES) or is_missing(field, value):
             continue
-        if name in USUAL and isinstance(value, int | float) and value < 0:
+        found = as_number(value)
+        if name in USUAL and found is not None and found < 0:
             continue
-        numbered = field.kind == "choice" and isinstance(value, int) and not isinstance(value, bool)
-        yield name, str(value) if numbered else as_ours(key, field, value)
+        numbered = field.kind == "choice" and found is not None and found.is_integer()
+        yield name, str(int(value)) if numbered and not isinstance(value, str) else as_ours(key, field, value)
 
 
 def _stored(picture: Any, place: str, door: Door, mask: bool = False) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backend.errors import Problem
-from backend.http.a1111.scripts import NAMES_OFF, script_arguments
+from backend.http.a1111.scripts import NAMES_OFF, is_on, script_arguments
 from backend.http.a1111.unsupported import Lacking
 from backend.http.a1111.values import as_ours, is_missing
 from backend.request.detailer import DETAILER_UNIT, MOST_DETAILERS
@@ -31,7 +31,8 @@ OWN: Mapping[str, Mapping[str, Any]] = {
 }
 """A switch, and what it makes a unit's own, where nothing else is sent."""
 ONLY_MASKED = "ad_inpaint_only_masked"
-RENAMED = {"ad_tap_enable": "ad_tab_enable", "ad_mask_k_largest": "ad_mask_k"}      # by earlier versions
+SWITCHED = "ad_tab_enable"
+RENAMED = {"ad_tap_enable": SWITCHED, "ad_mask_k_largest": "ad_mask_k"}      # by earlier versions
 SWITCH = re.compile("ad_use_.+")            # of settings that are the picture's own here
 UNREAD = re.compile("is_api|ad_(checkpoint|vae"
                     "|controlnet_(module|weight|guidance_(start|end)))")
@@ -44,13 +45,17 @@ def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
     if sent is None:
         return {}, []
     if isinstance(sent, Mapping):
-        sent = list(sent.values())
+        sent = [sent] if any(key.startswith("ad_") for key in sent) else list(sent.values())
     told = ((number, _renamed(unit)) for number, unit in enumerate(sent) if isinstance(unit, Mapping))
     units = [(number, unit) for number, unit in told if _is_on(unit)]
     if len(units) > MOST_DETAILERS:
         return {}, [Problem(f"has {len(units)} units; there are at most {MOST_DETAILERS}", place)]
     problems: list[Problem] = [Lacking(why, f"{place}.{number}.{key}")
                                for number, unit in units for key, why in _foreign(unit)]
+    problems += [Problem("must be true or false", f"{place}.{number}.{SWITCHED}") for number, unit in units
+                 if unit.get(SWITCHED) is not None and truth(unit[SWITCHED]) is None]
+    problems += [Problem("must be an object, or true or false", f"{place}.{number}") for number, each in enumerate(sent)
+                 if not isinstance(each, Mapping) and truth(each) is None]
     alone = img2img and len(sent) > 1 and truth(sent[1]) is True
     values = {"detailers": [_values(unit) for _, unit in units]} if units else {}
     return values | ({"denoising_strength": 0} if alone else {}), problems
@@ -62,7 +67,7 @@ def _renamed(unit: Mapping[str, Any]) -> dict[str, Any]:
 
 def _is_on(unit: Mapping[str, Any]) -> bool:
     named = str(unit.get("ad_model") or "").strip().casefold() not in NAMES_OFF
-    return named and truth(unit.get("ad_tab_enable", True)) is not False
+    return named and is_on(unit, SWITCHED)
 
 
 def _foreign(unit: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

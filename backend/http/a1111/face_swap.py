@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from backend import Door
@@ -34,13 +34,13 @@ QUIET = "reactor: the console log level was not used; Easel's log is the operato
 
 def face_swap(scripts: Any, door: Door, *, img2img: bool = False) -> tuple[dict[str, Any], list[Problem]]:
     """Field values of what is sent, its pictures stored as uploads of the user; and what is wrong with it."""
-    place, sent = script_arguments(scripts, SCRIPT)
+    place, sent = script_arguments(scripts, SCRIPT, _is_off)
     if sent is None:
         return {}, []
-    if not isinstance(sent, list) or not sent:
+    if not isinstance(sent, list):
         return {}, [Problem("must be a list of ReActor's arguments", place)]
     where = _place(sent, img2img)
-    if truth(_at(sent, ENABLED, True)) is False or not where:
+    if not where:
         return {}, []
     problems: list[Problem] = [Lacking(why, f"{place}.{number}") for number, why in foreign(sent)]
     try:
@@ -51,10 +51,14 @@ def face_swap(scripts: Any, door: Door, *, img2img: bool = False) -> tuple[dict[
 
 def notes(scripts: Any) -> list[str]:
     """What ReActor's arguments ask for that changes no picture, and is not done."""
-    _, sent = script_arguments(scripts, SCRIPT)
-    if not isinstance(sent, list) or truth(_at(sent, ENABLED, True)) is False:
-        return []
-    return argument_notes(sent)
+    _, sent = script_arguments(scripts, SCRIPT, _is_off)
+    return argument_notes(sent) if isinstance(sent, list) else []
+
+
+def _is_off(script: Any) -> bool:
+    """By the second argument: the first is a picture, which a face model or a folder stands for where it is null."""
+    sent = script.get("args") if isinstance(script, Mapping) else script
+    return not sent or isinstance(sent, list) and (not any(sent) or truth(_at(sent, ENABLED, True)) is False)
 
 
 def argument_notes(sent: list[Any]) -> list[str]:
@@ -126,6 +130,8 @@ def _source(sent: list[Any], place: str, door: Door) -> dict[str, Any]:
             raise InvalidRequest(f"must be a list of at most {MOST_PICTURES} pictures", field=f"{place}.{PICTURES}")
         ids = [_named(lambda each=each: _uploaded(each, door), place, PICTURES) for each in given]
         return {"face_swap_pictures": ids, **choice}
+    if not sent[PICTURE]:
+        raise InvalidRequest("is missing: it shows the face that is put in", field=f"{place}.{PICTURE}")
     return {"face_swap": _named(lambda: _uploaded(sent[PICTURE], door), place, PICTURE)}
 
 

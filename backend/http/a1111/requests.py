@@ -84,7 +84,9 @@ class _Payload:
         overridden, wrong, foreign = options.read(overrides)
         problems, foreign_names = judged(self._payload, self._table, READ_IMG2IMG if self._img2img else READ_TXT2IMG)
         acting, idle = scripts.always_on(self._payload.get("alwayson_scripts"), img2img=self._img2img)
-        guided, lacking = controlnet_units.guides(self._payload.get("alwayson_scripts"), self._door)
+        guided, lacking = controlnet_units.guides(self._payload.get("alwayson_scripts"), self._door,
+                                                  only_masked=self._draws_masked_part())
+        self._notes += controlnet_units.notes(self._payload.get("alwayson_scripts"))
         swapped, unlike = face_swap.face_swap(self._payload.get("alwayson_scripts"), self._door,
                                                  img2img=self._img2img)
         self._notes += face_swap.notes(self._payload.get("alwayson_scripts"))
@@ -106,6 +108,9 @@ class _Payload:
         values |= self._without_networks(values)
         return (_without_idle(values),
                 [*foreign_names, *(f"override_settings.{name}" for name in foreign), *left_out], self._notes)
+
+    def _draws_masked_part(self) -> bool:
+        return self._img2img and bool(self._payload.get("mask")) and scripts.is_on(self._payload, "inpaint_full_res")
 
     def _known(self) -> dict[str, Any]:
         values = {}

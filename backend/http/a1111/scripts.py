@@ -152,16 +152,18 @@ def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
     return is_same(payload.get("script_name"), LOOPBACK)
 
 
-def script_arguments(scripts: Any, name: str) -> tuple[str, Any]:
-    """Where the arguments of an always-on script stand, and what they are; None where it is off or not asked for.
+def script_arguments(scripts: Any, name: str, off: Callable[[Any], bool] | None = None) -> tuple[str, Any]:
+    """Where the arguments of an always-on script stand, and what they are; None where it is `off` or not asked for.
 
-    Raises InvalidRequest where they are neither a list nor an object.
+    Raises InvalidRequest where they are neither a list nor an object, and where something else stands in their place.
     """
     named = scripts.items() if isinstance(scripts, Mapping) else ()
     theirs, script = next(((theirs, script) for theirs, script in named if is_same(theirs, name)), ("", None))
     sent = script.get("args") if isinstance(script, Mapping) else script
     place = f"alwayson_scripts.{theirs}.args"
-    if is_off(script):
+    if isinstance(script, Mapping) and "args" not in script and any(script.values()):
+        raise InvalidRequest("is missing: the list of the script's arguments", field=place)
+    if (off or is_off)(script):
         return place, None
     if not isinstance(sent, list | Mapping):
         raise InvalidRequest("must be a list of arguments", field=place)
@@ -176,22 +178,27 @@ def is_off(script: Any) -> bool:
     if not isinstance(arguments, list):
         return not arguments
     first = arguments[0] if arguments else False
-    if not isinstance(first, Mapping):
+    units = [unit for unit in arguments if isinstance(unit, Mapping)]
+    if not isinstance(first, Mapping) and not (first is None and units):
         switched = truth(first)
-        units = [unit for unit in arguments if isinstance(unit, Mapping)]
         return switched is False or (switched is True and bool(units) and all(map(_is_idle, units)))
     return all(not unit or (isinstance(unit, Mapping) and _is_idle(unit)) for unit in arguments)
 
 
 def _is_idle(unit: Mapping[str, Any]) -> bool:
     """A unit of ControlNet or ADetailer that is switched off, or that names neither model nor preprocessor."""
-    if truth(unit.get("enabled")) is False and "enabled" in unit:
+    if not is_on(unit, "enabled"):
         return True
     switch = unit.get("Soft inpainting")
     if switch is not None:
         return truth(switch) is False
     names = [unit[key] for key in ("model", "ad_model", "module") if key in unit]
     return bool(names) and all(str(name or "").strip().casefold() in NAMES_OFF for name in names)
+
+
+def is_on(unit: Mapping[str, Any], switch: str) -> bool:
+    """Whether a unit acts by its switch; one that is left out, or null, says nothing against it."""
+    return unit.get(switch) is None or truth(unit[switch]) is not False
 
 
 def arguments(script: Script | AlwaysOnScript, sent: Any, place: str) -> tuple[dict[str, Any], list[Problem]]:

@@ -57,8 +57,11 @@ export class Unit {
     const { value, panel } = this, image = value.image || (panel.tab === "img2img" ? { ...panel.form.values, ...panel.form.pending }.init_image || "" : "");
     return { image, module: value.module, settings: JSON.stringify([...(value.module === KEY_POINTS ? [value.model] : []), ...LOOKING.map(name => this.usual(name) ?? value[name]), ...panel.size]) };
   }
-  // What a threshold that is not set comes to.
-  usual(name) { return this.value[name] < 0 ? this.module?.[name.at(-1)]?.usual : null; }
+  // What a threshold comes to that is not set, or that the preprocessor cannot have.
+  usual(name) {
+    const slider = this.module?.[name.at(-1)], value = this.value[name];
+    return slider && (value < slider.minimum || value > slider.maximum) ? slider.usual : null;
+  }
   get preview() { return previewOf(this.looked); }
 
   // What a picture was made of that is shown to the model as it is.
