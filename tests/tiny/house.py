@@ -54,9 +54,9 @@ def let_go(house: Guest, job: str) -> None:
 
 
 def waits_again(house: Guest, jobs: list[Job]) -> bool:
-    """Whether one of these jobs has lost its worker and has not ended since: a second loss at the same picture fails it."""
-    now = (house.job(job.id) for job in jobs if house.is_pending(job.id))
-    return any(job.attempts and job.state in ("queued", "running") for job in now)
+    """Whether one of these jobs, the newest there are, has lost its worker and has not ended since: a second loss at the same
+    picture fails it. To be asked right before the next kill."""
+    return any(job.attempts and job.state in ("queued", "running") for job in house.jobs(limit=len(jobs)))
 
 
 def until(true: Callable[[], Any], seconds: float = 60.0, every: float = 0.01) -> Any:
