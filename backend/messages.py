@@ -10,7 +10,6 @@ from typing import Literal
 
 from backend.catalog.model_file import CHECKPOINT, FileKey, ModelFile
 from backend.errors import Problem
-from backend.request.output_size import Margins
 from backend.request.record import Record
 from backend.request.request import Request
 
@@ -88,7 +87,7 @@ class Preprocess:
     """Make what a guide's model would be shown, of the picture file `picture`, at a height and width.
 
     With `find_points` the answer has the points of the people in it, too; with `points` these are drawn in place of
-    what is in the picture: see `pose_points`. `margins`: the picture grows by them first.
+    what is in the picture: see `pose_points`. `job`: as in a job of this request, whose pictures are `pictures` by id.
     """
 
     task: str
@@ -98,7 +97,8 @@ class Preprocess:
     files: dict[FileKey, ModelFile] = field(default_factory=dict)
     find_points: bool = False
     points: str = ""
-    margins: Margins | None = None
+    job: Request | None = None
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

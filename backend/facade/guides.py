@@ -15,7 +15,7 @@ from backend.errors import EaselError, InvalidRequest, NotFound, Problem
 from backend.facade.components import Components
 from backend.messages import Preprocess, Preprocessed
 from backend.request.guide_modules import KEY_POINTS, MODULES, POSES, Module
-from backend.request.output_size import Margins
+from backend.request.output_size import upscales
 from backend.request.pose_points import read_people
 from backend.request.record import Record
 from backend.request.request import Request
@@ -71,16 +71,26 @@ class UserGuides:
             return []
 
     def preview(
-        self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, task: str = "",
-        margins: Margins | None = None,
+        self, unit: Mapping[str, Any], size: tuple[int, int] | None = None, task: str = ""
     ) -> Upload:
         """What the unit's model would be shown, kept as an upload; at a height and width, or about the picture's own.
 
-        `margins`: of the picture as it grows by them. By the name `task` it can be cancelled. InvalidRequest names the
-        unit's fields. NotAllowed while no worker is up and when it is cancelled, WorkerLost when it ends meanwhile.
+        By the name `task` it can be cancelled. InvalidRequest names the unit's fields. NotAllowed while no worker is up
+        and when it is cancelled, WorkerLost when it ends meanwhile.
         """
-        asked = replace(self._asked(unit, size, task), margins=margins)
+        asked = self._asked(unit, size, task)
         return self._kept(self._parts.dispatcher.preprocessing.made(asked))
+
+    def shown(self, unit: Record, job: Request) -> Upload:
+        """What the model of one of a job's units was shown, in its first pass. Raises as `preview`."""
+        picture = unit.image or job.init_image
+        asked = self._asked({**unit, "image": picture}, (job.height, job.width))
+        if not job.init_image or upscales(job):
+            return self._kept(self._parts.dispatcher.preprocessing.made(asked))
+        names = {picture, job.init_image, *([job.mask] if job.mask else [])}
+        files = {name: self._parts.uploads.file(name, self._owner).read_bytes() for name in names}
+        in_job = replace(asked, unit=unit, job=job, pictures=files)
+        return self._kept(self._parts.dispatcher.preprocessing.made(in_job))
 
     def points(self, unit: Mapping[str, Any], size: tuple[int, int] | None = None) -> str:
         """The points of whoever is in the unit's picture, to be moved: see `pose_points`. Raises as `preview`."""

@@ -108,7 +108,7 @@ class Bound:
         self.prompt_library = backend.prompt_library.as_(user)
         self.gallery = SimpleNamespace(is_missing=lambda image: not self.image_file(image).is_file(), time_taken=lambda image: None,
                                        boards_with=lambda image: [])
-        self.guides = SimpleNamespace(preview=self._preview, points=self._points)
+        self.guides = SimpleNamespace(preview=self._preview, points=self._points, shown=lambda unit, job: self._preview(unit))
         self.faces = SimpleNamespace(in_folder=lambda named: pictures_in(named, ()))
         self.descriptions = SimpleNamespace(missing=lambda: MISSING[CAPTIONER], caption=partial(self._nothing, CAPTIONER), tags=partial(self._nothing, TAGGER))
 

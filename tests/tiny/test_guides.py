@@ -18,7 +18,7 @@ from backend.catalog.model_catalog import ModelCatalog
 from backend.messages import Failed, Picture, Preprocess, Run
 from backend.request.guide_modules import KEY_POINTS, MODULES
 from backend.request.guide_unit import GUIDE_UNIT
-from backend.request.output_size import Margins, settled
+from backend.request.output_size import settled
 from backend.request.record import Record
 from backend.request.request import Request
 from backend.worker.device import place
@@ -337,9 +337,34 @@ def test_where_a_picture_grows_its_hint_lies_on_the_canvas_as_it_does(house: tup
     left, up = sides.get("outpaint_left", 0), sides.get("outpaint_up", 0)
     found = columns.min() - left, columns.max() - left, rows.min() - up, rows.max() - up
     assert np.abs(np.subtract(found, (24, 60, 16, 40))).max() <= 1, "the square's edges, and none where the picture ends"
-    asked = Preprocess("mine", request.guides[0], FILES[PICTURE], (request.height, request.width), margins=Margins.of(request))
-    told = preprocessed(memory, asked)
-    assert np.array_equal(np.frombuffer(told.pixels, np.uint8).reshape(told.height, told.width, 3), hints[0].permute(1, 2, 0).mul(255).round().byte().numpy())
+    assert np.array_equal(told(memory, request), seen(hints))
+
+
+def told(memory: Memory, request: Request) -> Pixels:
+    """What the page and the API say of the first unit's hint."""
+    asked = Preprocess("mine", request.guides[0], FILES[PICTURE], (request.height, request.width), job=request, pictures=FILES)
+    made = preprocessed(memory, asked)
+    assert not made.problem, made.problem
+    return np.frombuffer(made.pixels, np.uint8).reshape(made.height, made.width, 3)
+
+
+def seen(hints: list[torch.Tensor]) -> Pixels:
+    """What the model was shown."""
+    return hints[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+
+
+@pytest.mark.parametrize("image", ["", PICTURE])
+@pytest.mark.parametrize("more", [
+    {"resize_mode": "Just resize"}, {"resize_mode": "Resize and fill"}, {"mask": OTHER, "inpaint_area": "Only masked", "masked_padding": 8, "mask_blur": 0},
+    {"mask": OTHER, "inpaint_area": "Whole picture", "masked_content": "fill"},
+], ids=["squeezed", "filled", "part", "whole"])
+def test_what_is_told_of_a_hint_is_what_the_model_was_shown(house: tuple, monkeypatch: pytest.MonkeyPatch, image: str, more: dict[str, object]) -> None:
+    hints: list[torch.Tensor] = []
+    original = controlnet.ControlNet._hook
+    monkeypatch.setattr(controlnet.ControlNet, "_hook", lambda self, members, *given: hints.append(members.uses[0].data[0]) or original(self, members, *given))
+    guided = {"image": image, "module": "canny"}
+    picture(house, guided, init_image=PICTURE, denoising_strength=1.0, height=64, width=64, **more)
+    assert np.array_equal(told(house[0], request_of(guided, init_image=PICTURE, height=64, width=64, **more)), seen(hints))
 
 
 def _huge() -> None:

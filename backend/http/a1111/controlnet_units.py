@@ -22,7 +22,6 @@ from backend.request.guide_modules import INPAINT, MODULES, NO_MODULE, Module, m
 from backend.request.guide_unit import CONTROL_LEADS, GUIDE_UNIT
 from backend.request.loose_values import number as as_number
 from backend.request.loose_values import truth
-from backend.request.output_size import Margins
 
 SCRIPT = "controlnet"
 PICTURES = ("image", "input_image")
@@ -98,10 +97,8 @@ def detected_maps(door: Door, job: Job, payload: Mapping[str, Any]) -> list[str]
     for unit, theirs in zip(job.request.guides, sent or [], strict=False):
         wanted = not isinstance(theirs, Mapping) or truth(theirs.get("save_detected_map", True)) is not False
         if unit.enabled and wanted and unit.module != NO_MODULE and MODULES[unit.module].kind == "hint":
-            request, image = job.request, unit.image or job.request.init_image
-            margins = Margins.of(request) if image == request.init_image else None
             with contextlib.suppress(EaselError):
-                made = door.guides.preview({**unit, "image": image}, (request.height, request.width), margins=margins)
+                made = door.guides.shown(unit, job.request)
                 found.append(base64.b64encode(door.uploaded(made.id).read_bytes()).decode("ascii"))
     return found
 

@@ -54,15 +54,15 @@ def guided_by(
     made = []
     for number, unit in _acting(request, second):
         if unit.module in REFERENCES:
-            guide = yield from _referenced(number, _placed(request, unit), request, canvas, source, second)
+            guide = yield from _referenced(number, unit, request, canvas, source, second)
             made.append(replace(guide, start=unit.start, end=unit.end))
             continue
         network = yield LoadGuide(canvas.model, unit.model, number)
         if network is None:
             continue
         prompts = isinstance(network, IPAdapter | StyleAdapter)
-        ask, asking = (_prompted, unit) if prompts else (_hinted, _placed(request, unit))
-        guide = yield from ask(number, asking, network, canvas, source)
+        ask = _prompted if prompts else partial(_hinted, request)
+        guide = yield from ask(number, unit, network, canvas, source)
         if isinstance(network, ControlNet) and reads_key_points(unit):
             guide = yield from told_who(guide, request, canvas, partial(_pictures, source=source))
         made.append(replace(guide, start=unit.start, end=unit.end))
@@ -91,6 +91,14 @@ def _picture(unit: Record, source: Source | None) -> str | Pixels:
     if unit.image:
         return unit.image
     return _drawn_from(source)
+
+
+def annotation(
+    request: Request, unit: Record, size: tuple[int, int], source: Source | None, number: int = 0
+) -> Annotate:
+    """The hint of a unit at a height and width, as the part of the picture is drawn that `source` tells."""
+    picture = _picture(_placed(request, unit), source)
+    return Annotate(unit, picture, size, source.part if source else None, number)
 
 
 def _placed(request: Request, unit: Record) -> Record:
@@ -135,10 +143,10 @@ def _kept_out(unit: Record, network: IPAdapter, guide: Guide, model: Model) -> I
 
 
 def _hinted(
-    number: int, unit: Record, network: ControlNet | T2IAdapter, canvas: Canvas, source: Source | None
+    request: Request, number: int, unit: Record, network: ControlNet | T2IAdapter, canvas: Canvas, source: Source | None
 ) -> Asking:
     """By what a preprocessor makes of a picture."""
-    wanted = Annotate(unit, _picture(unit, source), canvas.size, source.part if source else None, number)
+    wanted = annotation(request, unit, canvas.size, source, number)
     hint = _tensor((yield wanted), canvas)
     region = None
     if unit.mask and unit.module != INPAINT:        # where the picture is missing is no region
@@ -156,7 +164,7 @@ def _referenced(
 ) -> Asking:
     """By a picture that the network itself looks at. In the second pass of hires fix it counts as much as it can."""
     plain = Record({**unit, "module": "none"})
-    pixels = yield Annotate(plain, _picture(unit, source), canvas.size, source.part if source else None, number)
+    pixels = yield annotation(request, plain, canvas.size, source, number)
     latent = yield EncodePicture(pixels, tiling=canvas.tiling)
     spec = NoiseSpec(seed=request.seed, source=request.seed_source)
     noise = ImageNoise(spec, canvas.shape, cell=canvas.cell, device=canvas.model.device).initial()

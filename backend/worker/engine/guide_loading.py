@@ -8,9 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from backend.catalog.guide_files import GUIDE, GUIDE_FACES, misfit
 from backend.catalog.model_file import (
     ANNOTATOR,
@@ -24,6 +21,7 @@ from backend.catalog.model_file import (
 from backend.errors import CheckpointError, EaselError, InvalidRequest, OutOfMemory, Problem
 from backend.messages import Preprocess, Preprocessed
 from backend.request.guide_modules import KEY_POINTS, MODULES
+from backend.request.output_size import CELL
 from backend.request.pose_points import Person, read_people, written
 from backend.request.record import place
 from backend.worker.adapters import controlnet, ip_adapter, t2i_adapter
@@ -31,8 +29,9 @@ from backend.worker.adapters.controlnet import ControlNet
 from backend.worker.adapters.ip_adapter import IPAdapter
 from backend.worker.adapters.style_adapter import StyleAdapter
 from backend.worker.adapters.t2i_adapter import Features, T2IAdapter
-from backend.worker.draw.guide_hint import Annotate, opened
-from backend.worker.draw.outpaint import grown, padded
+from backend.worker.draw.guide_hint import Annotate
+from backend.worker.draw.guides import annotation
+from backend.worker.draw.init_image import Source
 from backend.worker.draw.pose_points import drawn, face_of, people_of, placed
 from backend.worker.draw.trained_preprocessors import TRAINED, Detector, load, network_of, poses, preprocessor
 from backend.worker.draw.work_items import LeaveGuide, LoadGuide, ShowHint
@@ -128,16 +127,13 @@ def hint_shown(memory: Memory, program: Program, work: ShowHint) -> Features:
 
 def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     """What a guide's model would be shown, for people to look at."""
-    work = Annotate(command.unit, hashlib.sha256(command.picture).hexdigest(), command.size)
     try:
-        if command.margins:
-            pixels = grown(Image.fromarray(opened(work.picture, {work.picture: command.picture})), command.margins)
-            work = Annotate(command.unit, padded(np.asarray(pixels), *command.size), command.size)
         if command.points:
             pixels, points = drawn(read_people(command.points), command.size), ""
         else:
-            pixels = _hint(memory, work, command.files, _files(work, command))
-            points = written(_people(memory, work, command)) if command.find_points else ""
+            work, pictures = _asked(command)
+            pixels = _hint(memory, work, command.files, pictures)
+            points = written(_people(memory, work, command, pictures)) if command.find_points else ""
     except BaseException as error:
         if not isinstance(error, EaselError):
             log.error("preprocessing failed", exc_info=error)
@@ -147,13 +143,20 @@ def preprocessed(memory: Memory, command: Preprocess) -> Preprocessed:
     return Preprocessed(command.task, width, height, pixels.tobytes(), points=points)
 
 
-def _files(work: Annotate, command: Preprocess) -> Mapping[str, bytes]:
-    return {work.picture: command.picture} if isinstance(work.picture, str) else {}
+def _asked(command: Preprocess) -> tuple[Annotate, Mapping[str, bytes]]:
+    """The hint that is asked for, and the picture files that it needs, by their names in it."""
+    if command.job:
+        source = Source.prepare(command.job, command.pictures, CELL)
+        return annotation(command.job, command.unit, command.size, source), command.pictures
+    name = hashlib.sha256(command.picture).hexdigest()
+    return Annotate(command.unit, name, command.size), {name: command.picture}
 
 
-def _people(memory: Memory, work: Annotate, command: Preprocess) -> list[Person]:
+def _people(
+    memory: Memory, work: Annotate, command: Preprocess, pictures: Mapping[str, bytes]
+) -> list[Person]:
     """Whoever is in the picture, in shares of the hint's sides."""
-    pixels, resolution = work.seen(_files(work, command))
+    pixels, resolution = work.seen(pictures)
     name, files = command.unit.module, command.files
     if name == KEY_POINTS:
         file = files[GUIDE_FACES, command.unit.model]
