@@ -81,6 +81,14 @@ def test_null_switches_nothing_off(args: list[Any], on: list[bool] | None) -> No
     assert ([unit.enabled for unit in Request.parse(values).guides] or None) == on
 
 
+def test_units_that_are_off_stand_before_those_of_an_infotext() -> None:
+    off = {"controlnet": {"args": [{"enabled": False}]}, "ADetailer": {"args": [False, False, {"ad_model": "a"}]}}
+    assert guides(off, SimpleNamespace()) == ({"guides": []}, []) and detailers(off, img2img=True) == ({"detailers": []}, [])
+    assert detailers({"ADetailer": {"args": [True, True, {"ad_model": "a", "ad_tab_enable": False}]}}, img2img=True) == ({"detailers": []}, []), "img2img is not left out for nothing"
+    unasked = {"controlnet": {"args": []}, "ADetailer": {"args": []}}
+    assert guides(unasked, SimpleNamespace()) == ({}, []) == detailers(unasked, img2img=False)
+
+
 def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
     with pytest.raises(InvalidRequest) as caught:
         read([{"model": "m", "enabled": "perhaps"}])

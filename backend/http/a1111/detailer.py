@@ -56,8 +56,8 @@ def detailers(scripts: Any, *, img2img: bool) -> tuple[dict[str, Any], list[Prob
                  if unit.get(SWITCHED) is not None and truth(unit[SWITCHED]) is None]
     problems += [Problem("must be an object, or true or false", f"{place}.{number}") for number, each in enumerate(sent)
                  if not isinstance(each, Mapping) and truth(each) is None]
-    alone = img2img and len(sent) > 1 and truth(sent[1]) is True
-    values = {"detailers": [_values(unit) for _, unit in units]} if units else {}
+    alone = img2img and bool(units) and len(sent) > 1 and truth(sent[1]) is True
+    values = {"detailers": [_values(unit) for _, unit in units]}
     return values | ({"denoising_strength": 0} if alone else {}), problems
 
 

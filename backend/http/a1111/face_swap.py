@@ -35,7 +35,7 @@ QUIET = "reactor: the console log level was not used; Easel's log is the operato
 def face_swap(scripts: Any, door: Door, *, img2img: bool = False) -> tuple[dict[str, Any], list[Problem]]:
     """Field values of what is sent, its pictures stored as uploads of the user; and what is wrong with it."""
     place, sent = script_arguments(scripts, SCRIPT, _is_off)
-    if sent is None:
+    if not sent:
         return {}, []
     if not isinstance(sent, list):
         return {}, [Problem("must be a list of ReActor's arguments", place)]
@@ -52,7 +52,7 @@ def face_swap(scripts: Any, door: Door, *, img2img: bool = False) -> tuple[dict[
 def notes(scripts: Any) -> list[str]:
     """What ReActor's arguments ask for that changes no picture, and is not done."""
     _, sent = script_arguments(scripts, SCRIPT, _is_off)
-    return argument_notes(sent) if isinstance(sent, list) else []
+    return argument_notes(sent) if sent and isinstance(sent, list) else []
 
 
 def _is_off(script: Any) -> bool:

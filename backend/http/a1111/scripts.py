@@ -153,7 +153,7 @@ def answers_last_rounds(payload: Mapping[str, Any]) -> bool:
 
 
 def script_arguments(scripts: Any, name: str, off: Callable[[Any], bool] | None = None) -> tuple[str, Any]:
-    """Where the arguments of an always-on script stand, and what they are; None where it is `off` or not asked for.
+    """Where the arguments of an always-on script stand, and what they are; [] where it is `off`, None without any.
 
     Raises InvalidRequest where they are neither a list nor an object, and where something else stands in their place.
     """
@@ -164,7 +164,7 @@ def script_arguments(scripts: Any, name: str, off: Callable[[Any], bool] | None 
     if isinstance(script, Mapping) and "args" not in script and any(script.values()):
         raise InvalidRequest("is missing: the list of the script's arguments", field=place)
     if (off or is_off)(script):
-        return place, None
+        return place, [] if sent else None
     if not isinstance(sent, list | Mapping):
         raise InvalidRequest("must be a list of arguments", field=place)
     return place, sent
