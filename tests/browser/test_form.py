@@ -434,6 +434,25 @@ def test_a_guide_lacks_no_picture_once_there_is_one_to_start_from(desk: Studio) 
     expect(lacks).to_have_count(0)
 
 
+def test_the_region_of_a_part_that_is_the_only_one_by_now_is_seen_and_can_be_removed(desk: Studio) -> None:
+    """It acts, too."""
+    page, fold = desk.page, desk.page.locator("#txt2img_regions_fold")
+    if not page.locator("#txt2img_regions .guides").is_visible():
+        fold.get_by_role("button").first.click()
+    desk.fill(prompt="a cat AND a dog")
+    expect(fold.locator(".region-text")).to_have_text(["a cat", "a dog"])
+    fold.get_by_role("button", name="Paint a region").first.click()
+    sheet = page.get_by_role("dialog", name="Paint the region in white")
+    assert sheet.evaluate("sheet => sheet.scrollHeight <= sheet.clientHeight"), "what it is left by is in sight"
+    sheet.get_by_role("button", name="Use it").click()
+    expect(fold.locator(".unit-thumb").first).to_be_visible()
+    desk.fill(prompt="a dog")
+    expect(fold.locator(".region-text")).to_have_text(["a dog"])
+    fold.get_by_role("button", name="Remove").click()
+    expect(fold.get_by_text("Write AND between two parts of the prompt")).to_be_visible()
+    assert json.loads(page.evaluate("easel.form('txt2img').pending.regions ?? easel.form('txt2img').values.regions"))[0] == {"mask": ""}
+
+
 def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
     page, dialog = desk.page, desk.page.locator(".sets-sheet")
     for tab in ("txt2img", "img2img"):

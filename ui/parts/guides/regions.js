@@ -31,15 +31,15 @@ export class Regions {
   get regions() { return JSON.parse(this.now.regions ?? "[]"); }
 
   look() {
-    const texts = parts(this.now.prompt).slice(0, MOST), told = JSON.stringify(texts);
+    const all = parts(this.now.prompt).slice(0, MOST), texts = all.length > 1 || this.regions[0]?.mask ? all : [], told = JSON.stringify(texts);    // the region of a part that is the only one by now acts, too
     if (told !== this.texts) this.lay(texts);
     this.texts = told;
     this.places.forEach((place, number) => place.show(this.regions[number]?.mask ?? ""));
   }
 
   lay(texts) {
-    this.hint.hidden = texts.length > 1;
-    this.places = texts.length > 1 ? texts.map((text, number) => this.place(text, number)) : [];
+    this.hint.hidden = texts.length > 0;
+    this.places = texts.map((text, number) => this.place(text, number));
     this.list.replaceChildren(...this.places.map(place => place.root));
   }
 
@@ -57,7 +57,7 @@ export class Regions {
     while (regions.length <= number) regions.push({ mask: "" });
     regions[number] = { mask };
     this.form.apply({ regions: JSON.stringify(regions) });
-    this.places[number].show(mask);
+    this.look();
   }
 
   async paint(number) {
