@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from backend import FIELDS
+from backend.catalog.face_files import NOTICE
+from backend.catalog.guide_files import LABELS
 from backend.files.write_errors import Purpose
 from backend.request.limits import LIMITS
 from backend.settings import HOME, Settings
@@ -192,6 +194,13 @@ def test_what_cannot_be_written_is_translated_in_all_its_parts(code):
 @pytest.mark.parametrize("code", CODES)
 def test_limits_are_explained_in_every_language(code):
     assert {text for limit in LIMITS.values() for text in (limit.label, limit.about)} <= file(code).keys()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_is_put_into_a_refusal_of_a_guide_is_translated_in_it(code):
+    assert {*LABELS.values(), NOTICE, "Preprocessor {}"} <= file(code).keys()
+    for refusal in ("{*} {} does not go with {}, which is {*}.", "{*} needs insightface's {}, which is not here: put its files ({}) into {}. {*}"):
+        assert "{*}" in re.sub(r"^\{\*\}", "", file(code)[refusal])
 
 
 def test_a_language_names_itself():
