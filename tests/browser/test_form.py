@@ -453,6 +453,19 @@ def test_the_region_of_a_part_that_is_the_only_one_by_now_is_seen_and_can_be_rem
     assert json.loads(page.evaluate("easel.form('txt2img').pending.regions ?? easel.form('txt2img').values.regions"))[0] == {"mask": ""}
 
 
+def test_pictures_that_are_kept_no_longer_are_missed_at_their_guide(desk: Studio) -> None:
+    page, panel, told = desk.page, desk.page.locator("#txt2img_guides .guides"), "is no longer there; choose the picture again."
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ module: 'ip-adapter-auto', image: 'ab'.repeat(32), mask: 'cd'.repeat(32), more_images: ['ef'.repeat(32)] }]) })")
+    if not panel.is_visible():
+        page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    for name, label in (("image", "Picture"), ("mask", "Region"), ("more_images", "More pictures")):
+        expect(page.locator(f"#txt2img_guides_0_{name} .problem")).to_have_text(f"{label} {told}")
+    expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_be_hidden()
+    page.locator("#txt2img_guides_0_image").get_by_label("Picture of the guide").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    expect(page.locator("#txt2img_guides_0_image .problem")).to_have_count(0)
+    expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
+
+
 def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
     page, dialog = desk.page, desk.page.locator(".sets-sheet")
     for tab in ("txt2img", "img2img"):

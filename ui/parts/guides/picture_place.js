@@ -11,6 +11,15 @@ export const LIES = { "Just Resize": "100% 100%", "Crop and Resize": "cover", "R
 
 const places = new WeakMap();
 
+// A picture that was sent here; `gone(message)` is called where it is kept no longer.
+export function thumbnail(attributes, gone) {
+  const thumb = make("img", { class: "unit-thumb", ...attributes, onerror: async () => {
+    const { src } = thumb, { status } = await fetch(src).catch(() => ({}));
+    if (status === 404 && thumb.src === src) gone("is no longer there; choose the picture again");
+  } });
+  return thumb;
+}
+
 // A place can have the focus by Tab alone, as a click on it asks for a file: what is pasted goes to the one that is pointed at.
 document.addEventListener("paste", event => places.get(document.querySelector(".unit-place:hover"))?.pasted(event), true);
 
@@ -19,7 +28,7 @@ export class PicturePlace {
   constructor(id, label, { hint = "or drop one here, or paste", mask = false, changed, failed }) {
     Object.assign(this, { changed, failed, mask });
     this.file = make("input", { type: "file", accept: "image/*", class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
-    this.thumb = make("img", { class: "unit-thumb", alt: label, hidden: true });
+    this.thumb = thumbnail({ alt: label, hidden: true }, message => { this.gone = this.shown; this.show(this.shown); failed(message); });
     this.frame = make("span", { class: "unit-frame" }, this.thumb);
     this.choose = make("label", { class: "unit-choose" }, this.frame, this.title = make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
     this.drop = make("button", { type: "button", class: "act unit-remove", hidden: true, onclick: () => { this.show(""); changed(""); } }, "Remove");
@@ -31,8 +40,10 @@ export class PicturePlace {
   }
 
   show(id) {
+    this.shown = id;
     this.root.classList.toggle("filled", Boolean(id));
-    this.thumb.hidden = this.drop.hidden = !id;
+    this.thumb.hidden = !id || id === this.gone;
+    this.drop.hidden = !id;
     this.title.textContent = id ? "Another picture" : "Choose a picture";
     if (id && !this.thumb.src.endsWith(`${id}.png`)) this.thumb.src = withRoot(`/easel/upload/${id}.png`);
   }

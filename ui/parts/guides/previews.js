@@ -5,6 +5,7 @@ import { store, stored } from "../../scripts/storage.js";
 const KEY = "easel.guides.previews", ORIGINS = "easel.guides.origins", MOST = 20;
 let kept = null;
 const read = () => kept ??= stored(localStorage, KEY) ?? [];
+addEventListener("storage", ({ key }) => { if (key === KEY) kept = null; });      // another page has kept some
 const same = looked => one => one.image === looked.image && one.module === looked.module;
 
 // What was made of a picture that is looked at so: its id, and whether with other settings. null where there is none.
