@@ -216,6 +216,10 @@ def test_what_is_typed_outlasts_values_that_are_applied(desk: Studio) -> None:
     assert desk.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
 
 
+ANOTHER_PAGE = """() => { const key = 'easel.guides.previews', other = { image: '', module: 'canny', settings: '', preview: 'kept by another page' };
+  localStorage[key] = JSON.stringify([...JSON.parse(localStorage[key]), other]); dispatchEvent(new StorageEvent('storage', { key })); }"""
+
+
 def unit(studio: Studio, number: int, name: str) -> Locator:
     return studio.page.locator(f"#txt2img_guides_{number}_{name} :is(select, input)").first
 
@@ -350,8 +354,10 @@ def test_guides_are_added_led_by_one_choice_previewed_copied_moved_and_kept(stag
     unit(stage, 1, "enabled").uncheck()
     panel.get_by_role("button", name="Move this guide up").click()
     assert [(one["enabled"], one["weight"]) for one in units(stage)] == [(False, 0.4), (True, 0.4)]
+    page.evaluate(ANOTHER_PAGE)
     panel.get_by_role("button", name="Preview").first.click()
     expect(panel.locator(".unit-result").first).to_be_visible()
+    assert "kept by another page" in page.evaluate("localStorage['easel.guides.previews']")
     page.wait_for_function("!easel.form('txt2img').fillings && JSON.parse(easel.form('txt2img').values.guides)[0].enabled === false")
     page.reload()
     stage.settled()
