@@ -17,15 +17,15 @@ FOLDER = "models/insightface/models"
 NOTICE = "The public face models are for research that is not commercial."
 
 
-def recognition_network(wanted: Iterable[str], catalog: ModelCatalog, model: str = "") -> ModelFile:
-    """What is only for this model, and may be for some others; else the first that is there of ANTELOPE and BUFFALO as
-    wanted, else any other with a detector beside it.
+def recognition_network(wanted: Iterable[str], catalog: ModelCatalog, *models: str) -> ModelFile:
+    """What is only for one of these models, and may be for some others; else the first that is there of ANTELOPE and
+    BUFFALO as wanted, else any other with a detector beside it.
 
     Raises NotFound saying which files to put where.
     """
     wanted = tuple(wanted)
     there = [file for file in catalog.usable(FACE_NETWORK) if file.facts["does"] == RECOGNITION
-             and (not file.facts["only_for"] or model in file.facts["only_for"])]
+             and (not file.facts["only_for"] or not set(models).isdisjoint(file.facts["only_for"]))]
     whole = [file for file in there if detectors_beside(Path(file.path))]
     if own := [file for file in whole if file.facts["only_for"]]:
         return own[0]

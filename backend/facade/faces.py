@@ -10,7 +10,10 @@ from backend.facade.components import Components
 from backend.files.regular_files import read_regular
 from backend.image.upload_decoding import MAX_BYTES
 from backend.messages import FacesLocated
+from backend.request.guide_unit import is_on
+from backend.request.record import Record
 from backend.store.face_folders import pictures_in
+from backend.store.history import stored_request
 from backend.store.view_types import User
 
 
@@ -26,8 +29,9 @@ class UserFaces:
         NotFound for pictures that are not there. NotAllowed while no worker is up, WorkerLost when it ends meanwhile.
         """
         paths = [self._parts.history.path(image, self._owner) for image in (left, right)]
-        try:
-            network = recognition_network((BUFFALO, ANTELOPE), self._parts.catalog)
+        drew = [unit["model"] for image in (left, right) for unit in self._guides(image) if is_on(unit)]
+        try:        # whom a guide with networks of its own has drawn, others may not know
+            network = recognition_network((BUFFALO, ANTELOPE), self._parts.catalog, *drew)
         except NotFound:
             return None, ""
         first, second = (self._parts.pictures.file(path).read_bytes() for path in paths)
@@ -36,6 +40,9 @@ class UserFaces:
         except InvalidRequest as error:
             return None, error.problems[0].message
         return found.similarity, ""
+
+    def _guides(self, image: str) -> tuple[Record, ...]:
+        return stored_request(self._parts.history.image(image, self._owner).request).guides
 
     def in_folder(self, named: str) -> tuple[str, ...]:
         """The pictures of a folder that the operator allows, by name, kept as uploads; their ids.

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from backend import Backend, Settings
+from backend import LOCAL, Backend, Settings
 from backend.http import create_app
 from backend.messages import CompareFaces, LocateFaces, Look
+from backend.request.request import Request
+from backend.store.tables import JobRow
 from backend.store.view_types import Worker
 from backend.worker.device import place
 from backend.worker.engine.face_comparison import faces_compared
@@ -109,6 +111,17 @@ def test_why_two_pictures_cannot_be_compared(desk: Desk, models: Path) -> None:
     file.unlink()
     desk.house.backend._components.catalog.scan("insightface")
     assert desk.alike(blue, blue) == (None, ""), "without a network there is nothing to say"
+
+
+@pytest.mark.parametrize(("enabled", "there"), [(True, True), (False, False)])
+def test_whom_a_guide_with_networks_of_its_own_has_drawn_is_compared_by_them(desk: Desk, models: Path, enabled: bool, there: bool) -> None:
+    (models / "insightface" / "models" / "buffalo_l" / "easel.json").write_text('{"only_for": ["own"]}')
+    desk.house.backend._components.catalog.refresh()
+    history, blue = desk.house.backend._components.history, desk.picture(face_picture((5, 5), inside=[BLUE]))
+    request = Request.parse({"guides": [{"enabled": enabled, "module": "ip-adapter-auto", "model": "own"}]}).to_json()
+    with history._database.write() as session:
+        session.get(JobRow, history.image(blue, LOCAL.id).job).request = request
+    assert desk.alike(blue, blue) == ((pytest.approx(1, abs=1e-5), "") if there else (None, ""))
 
 
 def test_faces_are_located_in_each_order(desk: Desk) -> None:
