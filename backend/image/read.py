@@ -20,6 +20,7 @@ from backend.image.foreign_metadata.texts import COMMENT, PARAMETERS, SEGMENT, X
 from backend.image.infotext.syntax import layout
 from backend.image.save import INFOTEXT_CHUNK, MAKER_NOTE, REQUEST_CHUNK
 from backend.image.text_encodings import mended, plain, user_comment
+from backend.request.cross_field_checks import MAX_PIXELS
 
 # What Pillow raises over a damaged file.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, struct.error)
@@ -49,15 +50,18 @@ class Metadata:
 def read_metadata(source: Path | bytes) -> Metadata:
     """The metadata of a PNG, JPEG or WebP by Easel, AUTOMATIC1111, Forge and others.
 
-    Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them, or in them.
+    Pixels are decoded only in a PNG without a text in front of them, since there may be one behind them, or in them;
+    not in one of more than MAX_PIXELS.
     Raises NotFound if there is no such file, UserError if it is not such a picture; broken metadata reads as "".
     """
     with open_picture(source) as image, DECODING.share(image.size):
         kind = {"JPEG": "jpg"}.get(image.format or "", (image.format or "").lower())
-        exif = {} if image.info.get(INFOTEXT_CHUNK) else _exif(image)
+        decodes = image.format == "PNG" and image.width * image.height <= MAX_PIXELS
+        has_exif = decodes or image.format != "PNG" or "exif" in image.info     # a PNG's may stand behind the pixels
+        exif = _exif(image) if has_exif and not image.info.get(INFOTEXT_CHUNK) else {}
         texts = _texts(image, exif)
         infotext, found = _infotext(texts), foreign(Texts(texts, *image.size))
-        if image.format == "PNG" and not (infotext or found.program) and (hidden := _hidden(image)):
+        if decodes and not (infotext or found.program) and (hidden := _hidden(image)):
             texts |= hidden
             infotext, found = _infotext(texts), foreign(Texts(texts, *image.size))
         note = exif.get(ExifTags.Base.MakerNote)

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from backend.errors import UserError
 from backend.image.decode_budget import DECODING
+from backend.image.decoding_bombs import is_bomb
 from backend.image.png_completeness import is_whole
 from backend.image.read import BROKEN
 from backend.request.cross_field_checks import MAX_PIXELS
@@ -143,6 +144,9 @@ def _opened(data: bytes, formats: Sequence[str] = FORMATS) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise UserError(_too_large(image.width, image.height))
+    if is_bomb(image, data):
+        image.close()
+        raise UserError("This picture's file would take too long to read; save it as PNG.")
     return image
 
 

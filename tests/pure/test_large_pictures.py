@@ -118,3 +118,64 @@ def test_deep_json_in_one_picture_loses_no_other(tmp_path: Path) -> None:
     rebuild_history(again._components.pictures.outputs, again._components.history, again.backend.user)
     assert len(again.images()) == 2 and read_metadata(deep).request_json == DEEP
     again.close()
+
+
+# ---- small files that a decoder goes through again and again ----
+
+def jpeg(width: int, height: int, scans: int) -> bytes:
+    """A grey progressive JPEG; each scan behind the second says of every block that nothing of it changes."""
+    def segment(kind: int, data: bytes) -> bytes:
+        return b"\xff" + bytes([kind]) + struct.pack(">H", len(data) + 2) + data
+
+    blocks = (width + 7) // 8 * ((height + 7) // 8)
+    runs = "0" + "1" * 14                       # one code for a run of 32,767 blocks
+    bits = runs * -(-blocks // 32767)
+    bits += "1" * (-len(bits) % 8)
+    nothing = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+    tables = segment(0xDB, b"\0" + b"\1" * 64) + segment(0xC2, struct.pack(">BHHB", 8, height, width, 1) + b"\1\x11\0")
+    codes = segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0") + segment(0xC4, b"\x10" + bytes([1, 1] + [0] * 14) + b"\xe0\0")
+    first = segment(0xDA, b"\1\1\0\0\0\0") + b"\0" * -(-blocks // 8) + segment(0xDA, b"\1\1\0\1\x3f\1") + nothing
+    return b"\xff\xd8" + tables + codes + first + (segment(0xDA, b"\1\1\0\1\x3f\x10") + nothing) * (scans - 2) + b"\xff\xd9"
+
+
+def tiff(tile: int) -> bytes:
+    """A black grey TIFF of one pixel, in a tile of `tile` x `tile`."""
+    data = zlib.compress(b"\0" * tile * tile)
+    tags = ((256, 1), (257, 1), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile), (323, tile), (324, 10 + 12 * 10 + 4), (325, len(data)))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags) + b"\0" * 4 + data
+
+
+def bmp(width: int, height: int) -> bytes:
+    """A BMP of runs: one pixel and the end of the line, for each."""
+    runs = b"\1\0\0\0" * height + b"\0\1"
+    return (b"BM" + struct.pack("<IHHI", 1078 + len(runs), 0, 0, 1078) + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
+            + bytes(1024) + runs)
+
+
+@pytest.mark.parametrize("data", [jpeg(64, 64, 101), tiff(4100), bmp(2048, 2049), b"P3 1 1 255\n0 0 0" + b" " * (16 << 20)], ids=["jpeg", "tiff", "bmp", "ppm"])
+@pytest.mark.parametrize("read", [upload_decoding.picture, upload_decoding.mask, upload_decoding.with_alpha, upload_decoding.paint, upload_decoding.size])
+def test_a_file_that_takes_far_more_than_its_size_tells_is_refused(read, data: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(UserError, match="would take too long to read"):
+        read(data)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("data", [jpeg(64, 64, 100), tiff(512), bmp(64, 64), b"P3 1 1 255\n0 0 0"], ids=["jpeg", "tiff", "bmp", "ppm"])
+def test_files_of_these_kinds_are_read(data: bytes) -> None:
+    assert upload_decoding.picture(data).size in ((64, 64), (1, 1))
+
+
+def test_what_only_looks_like_scans_is_none() -> None:
+    """Notes of cameras hold small pictures, and some cameras put a film behind the picture."""
+    plain = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(plain, "JPEG", quality=100, comment=b"\xff\xda" * 500)
+    assert upload_decoding.picture(plain.getvalue() + b"\xff\xda" * 500).size == (64, 64)
+
+
+def test_pixels_are_looked_into_for_settings_only_up_to_the_largest_size_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    load = PngImagePlugin.PngImageFile.load
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: decoded.append(image.size) or load(image))
+    assert read_metadata(png(8200, 8200, rows=1)).infotext == "" and decoded == []
+    assert read_metadata(png(30, 30)).infotext == "" and (30, 30) in decoded
