@@ -472,6 +472,23 @@ def test_pictures_that_are_kept_no_longer_are_missed_at_their_guide(desk: Studio
     expect(page.locator("#txt2img_guides_0_image .unit-thumb")).to_have_js_property("naturalWidth", 40)
 
 
+def test_what_belongs_to_a_picture_or_a_preprocessor_goes_with_it(desk: Studio) -> None:
+    page, panel = desk.page, desk.page.locator("#txt2img_guides .guides")
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ module: 'canny', image: 'ab'.repeat(32), threshold_a: 150, face_index: 3, union_type: 'Hard Edge' }]) })")
+    if not panel.is_visible():
+        page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    place = page.locator("#txt2img_guides_0_image")
+    place.get_by_role("button", name="Remove").click()
+    assert [(one["image"], one["enabled"], one["face_index"]) for one in units(desk)] == [("", False, 0)], "who takes its picture away does not switch it on"
+    unit(desk, 0, "module").select_option("blur_gaussian")
+    assert [(one["threshold_a"], one["union_type"]) for one in units(desk)] == [(-1, "Hard Edge")]
+    page.get_by_label("Guide by").select_option("tiles")
+    assert [one["union_type"] for one in units(desk)] == ["Automatic"]
+    place.get_by_label("Picture of the guide").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": square()})
+    expect(place.locator(".unit-thumb")).to_have_js_property("naturalWidth", 40)
+    assert [one["enabled"] for one in units(desk)] == [True]
+
+
 def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
     page, dialog = desk.page, desk.page.locator(".sets-sheet")
     for tab in ("txt2img", "img2img"):

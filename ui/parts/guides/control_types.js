@@ -2,7 +2,7 @@
 import { fields } from "../../scripts/fields.js";
 import { ask } from "../../scripts/http.js";
 
-const USUAL = { control_mode: fields.guides.record.control_mode.default };
+const USUAL = Object.fromEntries(["control_mode", "union_type"].map(name => [name, fields.guides.record[name].default]));
 const known = {};
 
 // { choices, modules, models }. With `refresh` the folders are looked through again.

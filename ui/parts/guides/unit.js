@@ -18,6 +18,7 @@ const ROWS = fields.guides.record;
 const PLACED = ["enabled", "image", "mask", "module", "model"];
 const FIRST = ["weight", "start", "end"];
 const LOOKING = ["pixel_perfect", "processor_res", "threshold_a", "threshold_b", "resize_mode", "face_order", "face_index"];     // what else changes a preview
+const UNTOLD = { threshold_a: -1, threshold_b: -1 };     // those of one preprocessor mean nothing to another
 const SEVERAL = /union|promax/i;        // in the names of models of several kinds
 const NO_MODEL = "None", KEY_POINTS = "instant_id_face_keypoints";
 
@@ -120,18 +121,18 @@ export class Unit {
     this.hint = make("p", { class: "unit-note", role: "status", hidden: true });
     this.body.append(
       make("div", { class: "unit-field unit-lead" }, make("span", { class: "unit-label" }, make("label", { for: this.id("guide") }, "Guide by")), this.guide), this.hint,
-      this.pictures(), this.field("module", this.modules), this.field("model", this.models), make("div", { class: "unit-numbers" }, ...FIRST.map(name => this.field(name))),
+      this.pictures(), this.field("module", this.modules, module => this.set({ module, ...UNTOLD })), this.field("model", this.models), make("div", { class: "unit-numbers" }, ...FIRST.map(name => this.field(name))),
       make("div", { class: "unit-rest" }, ...rest.map(name => this.field(name))), this.region());
     this.show();
   }
 
-  field(name, choices) { return control(this.id(name), ROWS[name], this.value[name], value => this.set({ [name]: value }), choices); }
+  field(name, choices, changed = value => this.set({ [name]: value })) { return control(this.id(name), ROWS[name], this.value[name], changed, choices); }
   get modules() { return this.facts.modules.map(one => [one.name, one.label]); }
   get models() { return [[NO_MODEL, "None"], ...this.facts.models.map(one => [one.name, one.name])]; }
 
   pictures() {
     const start = this.panel.tab === "img2img" ? "Without one it is the picture to start from." : "or drop one here, or paste";
-    this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.set({ image, enabled: true }), failed: message => this.refuse("image", message) });
+    this.image = new PicturePlace(this.id("image"), "Picture of the guide", { hint: start, changed: image => this.pictured(image), failed: message => this.refuse("image", message) });
     this.face = new FaceChoice(this.image, face_index => { this.set({ face_index }); this.again("face_index"); });
     this.image.acts.append(this.borrow = button("Use the img2img picture", () => this.borrowed()), this.look = button("Preview", () => this.made()), this.joints = button("Move the points", () => this.movePoints()), this.back = button("Back to the picture it was made of", () => this.unused()));
     this.shown = make("img", { class: "unit-thumb", alt: "What the preprocessor makes", onerror: () => this.keep(null) });
@@ -185,9 +186,12 @@ export class Unit {
     fill(find(".slider", input.parentElement));
   }
 
+  // With a picture that has come, or "" for one that was taken away. Whose face was meant in the one before says nothing of it.
+  pictured(image) { this.put({ image, face_index: ROWS.face_index.default, ...(image && { enabled: true }) }); }
+
   borrowed() {
     const { init_image: image } = { ...formOf("img2img").values, ...formOf("img2img").pending };
-    if (image) this.set({ image, enabled: true });
+    if (image) this.pictured(image);
     else this.refuse("image", "img2img has no picture yet.");
   }
 
