@@ -502,3 +502,10 @@ def test_seeds_of_64_bits(seed):
 def test_what_is_no_seed(wrong):
     with pytest.raises(InvalidRequest, match="seed"):
         Request.parse({"seed": wrong})
+
+
+def test_units_beyond_those_that_can_be_on_are_told_and_the_others_kept():
+    units = {f"ControlNet {number}": f"Module: canny, Model: m, Weight: {0.1 * number:.1f}" for number in range(12)}
+    reading = infotext.read("a\nSteps: 8, " + ", ".join(f'{key}: "{value}"' for key, value in units.items()))
+    assert [unit["weight"] for unit in reading.values["guides"]] == [round(0.1 * number, 1) for number in range(10)]
+    assert reading.dropped == ("ControlNet 10", "ControlNet 11")

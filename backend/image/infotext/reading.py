@@ -127,7 +127,8 @@ def _inner_pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """The values that a request accepts, cleaned, and what is wrong with the others."""
-    said, problems = dict(said), []
+    problems = [*_beyond(said)]
+    said = _without(said, [str(problem.field) for problem in problems])
     while True:
         try:
             request = Request.parse(said)
@@ -138,6 +139,16 @@ def _valid(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
             said = _without(said, wrong) if wrong else {}
         else:
             return {name: getattr(request, name) for name in said}, problems
+
+
+def _beyond(said: Mapping[str, Any]) -> Iterator[Problem]:
+    """Of records that are on: those before which as many are on as a request can have."""
+    for name, value in said.items():
+        field = FIELDS[name]
+        if field.switch and field.maximum is not None and isinstance(value, list | tuple):
+            on = [number for number, one in enumerate(value) if isinstance(one, Mapping) and one.get(field.switch)]
+            yield from (Problem(f"is one of more than {field.maximum:g} that are on", f"{name}[{number}]")
+                        for number in on[int(field.maximum):])
 
 
 def _place(field: str) -> str:
