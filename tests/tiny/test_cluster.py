@@ -86,7 +86,7 @@ def test_every_job_is_drawn_once_while_workers_and_actors_are_killed(house: Gues
         if killed == 6 or sum(" lost: " in line for line in caplog.messages) < killed:
             continue
         living = worker_processes() if killed % 2 else actors()
-        if living and not waits_again(house, jobs):
+        if living and not waits_again(house.backend._components.database):
             with suppress(psutil.NoSuchProcess):
                 dice.choice(living).send_signal(signal.SIGKILL)
                 killed += 1

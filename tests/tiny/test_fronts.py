@@ -126,7 +126,7 @@ def test_every_job_is_drawn_once_while_fronts_and_workers_are_killed(tmp_path: P
         while any(state in ("queued", "running") for state in states(database)):
             time.sleep(0.7)
             workers = fronts.workers()
-            if killed < 6 and not waits_again(desk, jobs):
+            if killed < 6 and not waits_again(database):
                 if killed % 2 or not workers:
                     fronts.kill(dice.randrange(2))
                 else:
