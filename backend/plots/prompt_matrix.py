@@ -47,7 +47,8 @@ def matrix_axes(values: Mapping[str, Any], rules: MatrixRules) -> tuple[tuple[Ch
     if not parts:
         raise InvalidRequest("has no | behind which a part could stand that is there or not", field=name)
     if 2 ** len(parts) > MAX_CELLS:
-        raise InvalidRequest(f"makes {2 ** len(parts):,} cells; a plot has at most {MAX_CELLS:,}", field=name)
+        count = f"{2 ** len(parts):,}" if len(parts) < 64 else f"2^{len(parts):,}"     # Python spells out no huge ones
+        raise InvalidRequest(f"makes {count} cells; a plot has at most {MAX_CELLS:,}", field=name)
 
     def changed(_: Mapping[str, Any], point: Point) -> dict[str, Any]:
         chosen = [part for label in (COLUMNS, ROWS) for part in point.beside[label].value]

@@ -8,7 +8,8 @@ A line's prompt stands before or behind the prompt of the form.
 
 from __future__ import annotations
 
-import shlex
+import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,9 @@ NAMES = {
     "restore_faces": "face_restoration",
 }
 """A1111's options of a line, by the field that each becomes."""
+# As a POSIX shell and Python's shlex have them; shlex itself takes minutes for a line of some megabytes.
+_PIECE = re.compile(r"""([^ \t\r\n'"\\]++)|'([^']*+)'|"((?:[^"\\]++|\\.)*+)"|\\(.)|([ \t\r\n]++)""", re.DOTALL)
+_ESCAPED = re.compile(r"""\\(["\\])""")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -98,18 +102,36 @@ def _read(line: str, sources: Sources) -> dict[str, Any]:
     """Field values of a line. Raises ValueError, a sentence about it."""
     if "--" not in line:
         return {"prompt": line}
-    words, found = shlex.split(line), {}
+    words, found = deque(_words(line)), {}
     while words:
-        option = words.pop(0)
+        option = words.popleft()
         if not option.startswith("--"):
             raise ValueError(f"'{option[:60]}' must begin with --, or stand in quotes behind --prompt")
         name, own = option[2:], []
         while words and not words[0].startswith("--"):
-            own.append(words.pop(0))
+            own.append(words.popleft())
         if not own or len(own) > 1 and name not in TEXTS:
             raise ValueError(f"{option[:60]} needs one value behind it")
         found |= _option(name, " ".join(own), sources)
     return found
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line, quotes taken off. Raises ValueError for a quotation or an escape without an end."""
+    words, parts, at = [], [], 0
+    while at < len(line):
+        piece = _PIECE.match(line, at)
+        if piece is None:
+            raise ValueError("No escaped character" if line[at] == "\\" else "No closing quotation")
+        bare, single, double, escaped, space = piece.groups()
+        if space is None:
+            quoted = _ESCAPED.sub(r"\1", double) if double is not None else single
+            parts.append(quoted if quoted is not None else bare or escaped)
+        elif parts:
+            words.append("".join(parts))
+            parts = []
+        at = piece.end()
+    return [*words, "".join(parts)] if parts else words
 
 
 def _option(name: str, word: str, sources: Sources) -> dict[str, Any]:

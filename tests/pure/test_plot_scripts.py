@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.errors import InvalidRequest, NotAllowed
 from backend.facade import plot_requests
+from backend.plots import prompts_from_file
+from tests.examples import examples
 from tests.guest import Guest
 from tests.processor_speed import slowness
 from tests.tiny.house import open_house
@@ -69,6 +74,7 @@ def test_the_seeds_of_lines(house: Guest) -> None:
 @pytest.mark.parametrize(("kind", "options", "prompt", "field", "message"), [
     ("prompt_matrix", {}, "a town", "prompt", "has no |"),
     ("prompt_matrix", {}, "a" + "|b" * 20, "prompt", "1,048,576 cells"),
+    ("prompt_matrix", {}, "a" + "|b" * 20_000, "prompt", "makes 2^20,000 cells"),
     ("prompt_matrix", {"prompt_type": "both"}, "a|b", "options.prompt_type", "positive, negative"),
     ("prompt_matrix", {"prompt_type": ["positive"]}, "a|b", "options.prompt_type", "positive, negative"),
     ("prompt_matrix", {"variations_delimiter": {}}, "a|b", "options.variations_delimiter", "comma, space"),
@@ -87,6 +93,27 @@ def test_what_is_wrong_is_said_where_it_stands(house: Guest, kind: str, options:
         drawn(house, kind, prompt, options)
     assert (error.value.problems[0].field, message in error.value.problems[0].message) == (field, True), error.value.problems
     assert house.plots.list() == []
+
+
+@given(st.text(st.sampled_from("ab -'\"\\\t\n#\u00a0"), max_size=12))
+@examples(300)
+def test_a_line_has_the_words_that_a_shell_reads(line: str) -> None:
+    try:
+        expected = shlex.split(line)
+    except ValueError:
+        with pytest.raises(ValueError, match="^No (closing quotation|escaped character)$"):
+            prompts_from_file._words(line)
+        return
+    assert prompts_from_file._words(line) == expected
+
+
+@pytest.mark.parametrize("line", ["--prompt " + "a" * 1_000_000, '--prompt "' + r"a\"" * 300_000, "--steps 5 " * 100_000 + "--colour red"])
+def test_a_long_line_is_read_in_no_time(house: Guest, line: str) -> None:
+    """Some megabytes of these took minutes in which nobody else was answered."""
+    started = time.process_time()
+    with pytest.raises(InvalidRequest):
+        drawn(house, "prompts", "", {"text": line})
+    assert time.process_time() - started < 2 * slowness()
 
 
 LINES = [f"a cat number {number}" for number in range(300)]
