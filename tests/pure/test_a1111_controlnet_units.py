@@ -242,6 +242,9 @@ def test_types_settings_and_detect(client: TestClient, door: Any, monkeypatch: p
     for name, value in (("processor_res", "lots"), ("threshold_a", [1]), ("threshold_b", "x"), ("processor_res", "9")):
         wrong = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_input_images": [PICTURE], f"controlnet_{name}": value})
         assert [problem["field"] for problem in wrong.json()["problems"]] == [f"controlnet_{name}"], "not passed over"
+    marked = {"controlnet_input_images": [PICTURE], "controlnet_masks": [PICTURE]}
+    told = {module: client.post("/controlnet/detect", json=marked | {"controlnet_module": module}).status_code for module in ("canny", "inpaint_only", "inpaint")}
+    assert told == {"canny": 200, "inpaint_only": 422, "inpaint": 422}, "a hint without its hole is none"
     loose = {"controlnet_module": None, "controlnet_processor_res": "128", "controlnet_threshold_a": "-1", "controlnet_threshold_b": None}
     assert client.post("/controlnet/detect", json=loose | {"controlnet_input_images": [PICTURE]}).status_code == 200
     theirs = client.post("/controlnet/detect", json={"controlnet_module": "canny", "controlnet_images": [PICTURE], "controlnet_processor_res": 64})

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from backend import Door, ModelFile
 from backend.catalog.guide_files import KINDS
 from backend.errors import InvalidRequest, Problem, UserError
-from backend.http.a1111.controlnet_units import unit_values
+from backend.http.a1111.controlnet_units import is_inpainting, unit_values
 from backend.http.dependencies import EntireBackend, FrontDoor
 from backend.image import upload_decoding
 from backend.request.guide_choices import GUIDE_CHOICES, INSTANT_ID
@@ -25,6 +25,7 @@ VERSION = 3                 # of its API
 SHORT = 8                   # digits of the hash in a model's name
 RESOLUTION = {"name": "Resolution", "value": 512, "min": 64, "max": 2048, "step": 8}
 PICTURES = ("controlnet_input_images", "controlnet_images")        # the second as webuiapi calls it
+MASKS = "controlnet_masks"
 DETECTS = {"controlnet_processor_res": "processor_res", "controlnet_threshold_a": "threshold_a",
            "controlnet_threshold_b": "threshold_b"}
 ASKED = {f"guides[0].{name}": key for key, name in DETECTS.items()} | {"guides[0].module": "controlnet_module"}
@@ -80,6 +81,8 @@ def detect(door: FrontDoor, payload: dict[str, Any]) -> dict[str, Any]:
     unit = {"module": NO_MODULE} | dict(unit_values(asked))
     if not isinstance(pictures, list) or not pictures:
         raise InvalidRequest("must be a list of pictures", field=PICTURES[0])
+    if payload.get(MASKS) and is_inpainting(unit["module"]):
+        raise InvalidRequest("is not something that Easel has: a mask counts in the unit of a picture", field=MASKS)
     units = [{**unit, "image": _sent(door, picture)} for picture in pictures]
     try:
         made = [door.guides.preview(each) for each in units]

@@ -66,7 +66,7 @@ def notes(scripts: Any) -> list[str]:
 
 def _not_done(unit: Mapping[str, Any]) -> Iterator[str]:
     picture = next((unit[key] for key in PICTURES if unit.get(key)), None)
-    if not _is_inpainting(unit.get("module")) and _marks(_mask(unit, picture, inpaints=True)):
+    if not is_inpainting(unit.get("module")) and _marks(_mask(unit, picture, inpaints=True)):
         yield f"the mask was not used: it is for modules that inpaint, and {REGION} says where a unit acts"
     module = _module(unit.get("module"))
     for name, slider in (("threshold_a", module.a), ("threshold_b", module.b)) if module else ():
@@ -135,7 +135,7 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
         raise InvalidRequest("must be one picture for this preprocessor", field=f"{place}.image")
     if more:
         unit["more_images"] = [_stored(each, f"{place}.image", door) for each in more]
-    marked = _mask(sent, picture, _is_inpainting(unit.get("module")))
+    marked = _mask(sent, picture, is_inpainting(unit.get("module")))
     return unit | ({"mask": _stored(marked, f"{place}.{REGION}", door, mask=True)} if marked else {})
 
 
@@ -192,7 +192,8 @@ def _module(name: Any) -> Module | None:
         return None
 
 
-def _is_inpainting(name: Any) -> bool:
+def is_inpainting(name: Any) -> bool:
+    """Whether a preprocessor of this name leaves out what a mask marks."""
     module = _module(name)
     return module is not None and module.name == INPAINT
 
