@@ -66,6 +66,11 @@ def test_a_face_at_the_border_and_one_that_fills_a_small_picture(network: FaceAn
     assert network.faces(small), "of few pixels, all of them face"
 
 
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 4000), (2500, 3)])
+def test_a_narrow_stripe_shows_no_face(network: FaceAnalysis, height: int, width: int) -> None:
+    assert network.faces(np.zeros((height, width, 3), np.uint8)) == (), "nothing is left of it at the size that is looked at"
+
+
 def test_what_is_missing_or_broken_is_said_with_its_place(tmp_path: Path) -> None:
     catalog = ModelCatalog((tmp_path,))
     with pytest.raises(NotFound, match=r"antelopev2, which is not here: put its files \(glintr100.onnx, .*insightface/models/antelopev2.*research"):

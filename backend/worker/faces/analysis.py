@@ -105,9 +105,12 @@ class FaceAnalysis(OnCPU):
         return boxes, points - around
 
     def _detected(self, bgr: Pixels, side: int, sure: float, most: int) -> tuple[Numbers, Numbers]:
+        nothing = np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)
+        short, long = sorted(bgr.shape[:2])
+        if short * side <= long:        # nothing is left of a narrow stripe at that size
+            return nothing
         boxes, points = self.networks[DETECTION].detect(bgr, (side, side), max_num=most, det_thresh=sure)
-        none = points is None or not len(boxes)
-        return (np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)) if none else (boxes, points)
+        return nothing if points is None or not len(boxes) else (boxes, points)
 
     def _told(self, bgr: Pixels, box: Numbers, points: Numbers, outlined: bool) -> Face:
         from insightface.app.common import Face as Told
