@@ -124,8 +124,9 @@ def test_usual_numbers_are_asked_for_in_text_too() -> None:
 ])
 def test_what_would_be_drawn_otherwise_is_said(unit: dict[str, Any], only_masked: bool, lacking: list[str]) -> None:
     door = SimpleNamespace(guides=SimpleNamespace(is_prompt=lambda name: name == "ip"))
-    _, problems = guides({"controlnet": {"args": [{"model": "m"} | unit]}}, door, only_masked=only_masked)
+    values, problems = guides({"controlnet": {"args": [{"model": "m"} | unit]}}, door, only_masked=only_masked)
     assert [problem.field for problem in problems] == [f"alwayson_scripts.controlnet.args.0.{name}" for name in lacking]
+    assert ("block_weights" in values["guides"][0]) == ("advanced_weighting" in unit and not lacking), "nor told of where it is passed over"
 
 
 def test_only_the_masked_part_is_drawn_where_img2img_says_nothing_else(client: TestClient) -> None:

@@ -122,7 +122,8 @@ def _unit(sent: Any, place: str, door: Door) -> dict[str, Any]:
     unit = _guessed(sent) | dict(unit_values(sent)) | {"enabled": sent.get("enabled") if _is_unclear(sent) else True}
     if not is_on(sent, "enabled"):
         return unit | {"enabled": False}
-    unit |= _weights(sent.get(WEIGHTS), place)
+    if sent.get(WEIGHTS) and _shows_prompt(sent, door):
+        unit |= _weights(sent[WEIGHTS], place)
     picture = next((sent[key] for key in PICTURES if sent.get(key)), None)
     if isinstance(picture, list) and len(picture) > 2 and not _is_several(picture):
         raise InvalidRequest("must be a picture, or a list of a picture and its mask; of several each is an object",
@@ -177,8 +178,6 @@ def _guessed(sent: Mapping[str, Any]) -> dict[str, str]:
 
 def _weights(sent: Any, place: str) -> dict[str, str]:
     """Numbers for blocks, as text. Raises InvalidRequest."""
-    if not sent:
-        return {}
     found = list(map(as_number, sent)) if isinstance(sent, list) else [None]
     if None in found:
         raise InvalidRequest("must be a list of numbers, one for each block", field=f"{place}.{WEIGHTS}")
