@@ -216,6 +216,15 @@ def test_what_is_typed_outlasts_values_that_are_applied(desk: Studio) -> None:
     assert desk.page.evaluate("easel.form('txt2img').values.prompt") == "a red fox"
 
 
+def test_what_was_typed_a_moment_ago_comes_back_when_its_replacement_is_undone(desk: Studio) -> None:
+    desk.page.evaluate("""() => { const box = document.querySelector('#txt2img_prompt textarea');
+      box.value = 'typed just now'; box.dispatchEvent(new Event('input', { bubbles: true }));
+      easel.form('txt2img').replace({ prompt: 'given', width: 256 }, 'Given.'); }""")
+    desk.shows(prompt="given", width=256)
+    desk.page.locator(".toast", has_text="Given.").get_by_role("button", name="Undo").click()
+    desk.shows(prompt="typed just now", width=128)
+
+
 ANOTHER_PAGE = """() => { const key = 'easel.guides.previews', other = { image: '', module: 'canny', settings: '', preview: 'kept by another page' };
   localStorage[key] = JSON.stringify([...JSON.parse(localStorage[key]), other]); dispatchEvent(new StorageEvent('storage', { key })); }"""
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PHONE, Easel
 from tests.browser.studio import Studio
+from tests.tiny.house import until
 
 
 @pytest.fixture
@@ -97,9 +98,8 @@ def test_suggestions_by_finger_on_a_phone(files: None, easel: Easel, chromium: o
     studio = Studio(context.new_page(), easel.url).open().ready()
     studio.fill(prompt="many words before the")
     field = typed(studio, " long")
-    expect(suggestions(studio.page)).to_be_visible()
-    shown = suggestions(studio.page).bounding_box()
-    assert shown and shown["x"] >= 0 and shown["x"] + shown["width"] <= PHONE["width"]
+    shown = until(suggestions(studio.page).bounding_box)
+    assert shown["x"] >= 0 and shown["x"] + shown["width"] <= PHONE["width"]
     suggestions(studio.page).get_by_role("option").first.tap()
     expect(field).to_have_value("many words before the long hair, ")
     expect(field).to_be_focused()

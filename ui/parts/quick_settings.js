@@ -102,10 +102,10 @@ document.addEventListener("change", event => {
   const box = event.target.closest?.("[data-pin]");
   if (box) set(box.dataset.pin, event.target);
 });
-document.addEventListener("click", event => { if (event.target.closest?.("#tabs [role=tab]")) setTimeout(follow); });
 document.addEventListener("pointerdown", event => {
   for (const fold of findAll(".pin-list[open]")) if (!fold.contains(event.target)) fold.open = false;
 });
+on("tab", follow);
 on("facts", facts => { files = facts.files ?? {}; follow(); });
 on("form", render);
 on("preferences", render);

@@ -112,8 +112,14 @@ class Form {
   // The values as the fields have them at this moment: what was typed a moment ago has not been told yet. A tab that was
   // never opened has nothing newer to tell.
   async fresh() {
+    const shown = await this.shown();
+    return { ...shown, ...this.pending };
+  }
+
+  // The same without what is still on its way into the fields.
+  shown() {
     const button = find(`#${this.tab}_tell`);
-    if (!button) return { ...this.values, ...this.pending };
+    if (!button) return Promise.resolve(this.values);
     const answer = new Promise(resolve => this.asking.push(resolve));
     button.click();
     return answer;
@@ -121,7 +127,7 @@ class Form {
 
   tells(names, values) {
     this.save(names, values);
-    for (const resolve of this.asking.splice(0)) resolve({ ...this.values, ...this.pending });
+    for (const resolve of this.asking.splice(0)) resolve(this.values);
   }
 
   known(names, values, checkpoint) {
@@ -153,11 +159,13 @@ class Form {
     this.replace(Object.fromEntries(starts.map(name => [name, name in own ? own[name] : this.fitting(this.checkpoint, name)])), "Your defaults are back.");
   }
 
-  // Values that take the place of others, with words about it and a way back. `also` names what may change by it, too.
-  replace(values, text, also = []) {
-    const known = { ...this.values, ...this.pending }, names = [...also, ...Object.keys(values)].filter(name => name in known);
-    const before = Object.fromEntries(names.filter(name => also.includes(name) || written(known[name]) !== written(values[name])).map(name => [name, known[name]]));
+  // Values that take the place of others, with words about it and a way back, also to what was typed a moment ago: the fields
+  // are asked before they get the values. `also` names what may change by it, too.
+  async replace(values, text, also = []) {
+    const { pending } = this, asked = this.shown();
     this.apply(values);
+    const known = { ...await asked, ...pending }, names = [...also, ...Object.keys(values)].filter(name => name in known);
+    const before = Object.fromEntries(names.filter(name => also.includes(name) || written(known[name]) !== written(values[name])).map(name => [name, known[name]]));
     toast(text, { undo: Object.keys(before).length ? () => this.apply(before) : null });
   }
 

@@ -1,6 +1,6 @@
 // The address names the tab that is open, and a picture that is open in it: "#/history/<id>". A reload stays there; back and forward lead there.
 import { appeared, findAll } from "./dom.js";
-import { tell } from "./events.js";
+import { on, tell } from "./events.js";
 import { currentTab, openTab } from "./tabs.js";
 
 const LIST = '#tabs [role="tablist"]';
@@ -40,8 +40,8 @@ function go() {
   tell("address", { tab, picture });
 }
 
-appeared(LIST).then(list => {
+appeared(LIST).then(() => {
   go();
-  new MutationObserver(write).observe(list, { subtree: true, attributeFilter: ["aria-selected"] });
+  on("tab", write);
   addEventListener("popstate", go);
 });

@@ -1,5 +1,6 @@
 // The tab that is open, by its name; and the way into one.
 import { appeared, find, findAll } from "./dom.js";
+import { tell } from "./events.js";
 
 export const currentTab = () => find('#tabs [role="tab"][aria-selected="true"]')?.id.replace(/^tab_(.*)-button$/, "$1") ?? "txt2img";
 
@@ -13,6 +14,8 @@ export function openTab(name) {
   button?.scrollIntoView({ block: "nearest", inline: "nearest" });
   return appeared(`#${name}_apply`);
 }
+
+appeared('#tabs [role="tablist"]').then(list => new MutationObserver(() => tell("tab", currentTab())).observe(list, { subtree: true, attributeFilter: ["aria-selected"] }));
 
 // On a narrow page the bar scrolls sideways: the open tab stays in sight, and the page where it is.
 function bringIntoBar(button) {
