@@ -498,6 +498,29 @@ def test_what_belongs_to_a_picture_or_a_preprocessor_goes_with_it(desk: Studio) 
     assert [one["enabled"] for one in units(desk)] == [True]
 
 
+def test_of_pictures_that_come_together_each_is_kept_and_of_two_in_one_place_the_last(desk: Studio) -> None:
+    page, panel = desk.page, desk.page.locator("#txt2img_guides .guides")
+    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ module: 'ip-adapter-auto' }]) })")
+    if not panel.is_visible():
+        page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
+    files = [{"name": f"{size}.png", "mimeType": "image/png", "buffer": square(size)} for size in (24, 32, 48)]
+    page.get_by_label("More pictures").set_input_files([*files, {"name": "x.png", "mimeType": "image/png", "buffer": b"none"}])
+    expect(panel.locator(".unit-more img")).to_have_count(3)
+    expect(page.locator("#txt2img_guides_0_more_images .problem")).to_contain_text("not a picture that Easel can read")
+    panel.get_by_role("button", name="Remove picture 3").click()
+    assert [len(one["more_images"]) for one in units(desk)] == [2]
+    held: list[Route] = []
+    page.route("**/easel/upload", lambda route: route.fallback() if held else held.append(route))
+    place = page.locator("#txt2img_guides_0_image")
+    for file in files[:2]:
+        with page.expect_request("**/easel/upload"):
+            place.get_by_label("Picture of the guide").set_input_files(file)
+    expect(place.locator(".unit-thumb")).to_have_js_property("naturalWidth", 32)
+    with page.expect_response("**/easel/upload"):
+        held[0].fallback()
+    expect(place.locator(".unit-thumb")).to_have_js_property("naturalWidth", 32)
+
+
 def test_a_set_of_guides_is_saved_chosen_in_the_other_tab_replaced_and_deleted(desk: Studio) -> None:
     page, dialog = desk.page, desk.page.locator(".sets-sheet")
     for tab in ("txt2img", "img2img"):

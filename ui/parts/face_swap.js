@@ -18,7 +18,7 @@ async function place(tab, box) {
   places[tab].root.dataset.dressed = "face_swap";
   choices[tab] = new FaceChoice(places[tab], face_swap_source => form.apply({ face_swap_source }));
   several[tab] = new MorePictures(`${tab}_face_swap_pictures`, { label: "Pictures of faces", hint: "several in the place of one", first: 1,
-    changed: ids => { form.unmark("face_swap_pictures"); form.apply({ face_swap_pictures: JSON.stringify(ids) }); },
+    changed: ids => { form.unmark("face_swap_pictures"); form.apply({ face_swap_pictures: JSON.stringify(ids) }); show(tab); },
     failed: message => form.mark([{ field: "face_swap_pictures", message }], false),
   });
   several[tab].root.dataset.dressed = "face_swap_pictures";
@@ -27,7 +27,7 @@ async function place(tab, box) {
 }
 
 function show(tab) {
-  const { face_swap: id, face_swap_pictures: told, face_swap_model: model, face_swap_source: number, face_swap_order: order, face_swap_source_gender: gender } = formOf(tab).values;
+  const { face_swap: id, face_swap_pictures: told, face_swap_model: model, face_swap_source: number, face_swap_order: order, face_swap_source_gender: gender } = { ...formOf(tab).values, ...formOf(tab).pending };
   const ids = told ? JSON.parse(told) : [];
   find(`#${tab}_face_swap_fold`)?.classList.toggle("acting", Boolean(id || ids.length || (model && model !== "None")));
   several[tab]?.show(ids, told !== undefined);

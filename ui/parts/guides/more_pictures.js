@@ -8,7 +8,7 @@ export class MorePictures {
   constructor(id, { label = "More pictures", hint = "of the same thing or person", first = 2, changed, failed }) {
     Object.assign(this, { changed, failed, first, ids: [] });
     this.list = make("div", { class: "unit-more" });
-    this.place = new PicturePlace(id, label, { hint, changed: one => { this.place.show(""); if (one) changed([...this.ids, one]); }, failed });
+    this.place = new PicturePlace(id, label, { hint, several: ids => changed([...this.ids, ...ids]), failed });
     this.place.root.append(this.list);
     this.root = this.place.root;
   }

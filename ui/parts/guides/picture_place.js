@@ -24,13 +24,14 @@ export function thumbnail(attributes, gone) {
 document.addEventListener("paste", event => places.get(document.querySelector(".unit-place:hover"))?.pasted(event), true);
 
 export class PicturePlace {
-  // `changed(id)` hears of a picture that has come, `failed(message)` of one that has not.
-  constructor(id, label, { hint = "or drop one here, or paste", mask = false, changed, failed }) {
-    Object.assign(this, { changed, failed, mask });
-    this.file = make("input", { type: "file", accept: "image/*", class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
+  // `changed(id)` hears of a picture that has come, `failed(message)` of one that has not. A place with `several` takes many at
+  // a time and shows none: that hears of their ids.
+  constructor(id, label, { hint = "or drop one here, or paste", mask = false, changed, failed, several = null }) {
+    Object.assign(this, { changed, failed, mask, several });
+    this.file = make("input", { type: "file", accept: "image/*", multiple: Boolean(several), class: "unit-file", "aria-label": label, onchange: () => this.chosen() });
     this.thumb = thumbnail({ alt: label, hidden: true }, message => { this.gone = this.shown; this.show(this.shown); failed(message); });
     this.frame = make("span", { class: "unit-frame" }, this.thumb);
-    this.choose = make("label", { class: "unit-choose" }, this.frame, this.title = make("span", { class: "unit-title" }, "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
+    this.choose = make("label", { class: "unit-choose" }, this.frame, this.title = make("span", { class: "unit-title" }, several ? "Choose pictures" : "Choose a picture"), make("span", { class: "unit-hint" }, hint), this.file);
     this.drop = make("button", { type: "button", class: "act unit-remove", hidden: true, onclick: () => { this.show(""); changed(""); } }, "Remove");
     this.shot = make("button", { type: "button", class: "act", "aria-haspopup": "dialog", onclick: () => this.photographed() }, "Camera");
     this.acts = make("div", { class: "unit-acts" }, ...(mask ? [] : [this.shot]), this.drop);
@@ -49,8 +50,7 @@ export class PicturePlace {
   }
 
   chosen() {
-    const [file] = this.file.files;
-    if (file) this.keep(file);
+    this.keep([...this.file.files]);
     this.file.value = "";
   }
 
@@ -58,35 +58,40 @@ export class PicturePlace {
     event.preventDefault();
     event.stopPropagation();
     this.root.classList.toggle("over", event.type === "dragover");
-    if (event.type !== "drop") return;
-    const [file] = await filesOf(event.dataTransfer);
-    if (file) this.keep(file);
+    if (event.type === "drop") this.keep(await filesOf(event.dataTransfer));
   }
 
   pasted(event) {
-    const file = [...event.clipboardData?.files ?? []].find(one => one.type.startsWith("image/"));
-    if (!file) return;
+    const files = [...event.clipboardData?.files ?? []].filter(one => one.type.startsWith("image/"));
+    if (!files.length) return;
     event.preventDefault();
     event.stopPropagation();
-    this.keep(file);
+    this.keep(files);
   }
 
   async photographed() {
     const file = await photograph();
-    if (file) this.keep(file);
+    if (file) this.keep([file]);
     this.shot.focus();
   }
 
-  keep(file) { arriving(this.keeping(file)); }
+  keep(files) { if (files.length) arriving(this.keeping(this.several ? files : files.slice(0, 1))); }
 
-  async keeping(file) {
+  async keeping(files) {
+    const latest = this.latest = {}, ids = [];
+    let wrong = "";
     this.root.classList.add("busy");
-    try {
-      const { id } = await upload(file, this.mask);
-      this.show(id);
-      this.changed(id);
-      return true;
-    } catch (error) { this.failed(error.message); return false; }
-    finally { this.root.classList.remove("busy"); }
+    for (const file of files) try { ids.push((await upload(file, this.mask)).id); } catch (error) { wrong = error.message; }
+    if (!this.several && this.latest !== latest) return true;      // another was chosen while this one was on its way
+    this.root.classList.remove("busy");
+    if (ids.length) this.came(ids);
+    if (wrong) this.failed(wrong);
+    return !wrong;
+  }
+
+  came(ids) {
+    if (this.several) return this.several(ids);
+    this.show(ids[0]);
+    this.changed(ids[0]);
   }
 }
