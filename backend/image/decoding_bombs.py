@@ -11,7 +11,7 @@ MOST_OF_A_TILE = 2**24      # pixels of a TIFF's tile where the picture is small
 MOST_RUN_PIXELS = 2**22     # of a BMP of runs, which Pillow unpacks byte by byte
 MOST_PLAIN_BYTES = 16 * 2**20       # of a PPM in letters, likewise
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")     # in a scan: none of its own bytes, and no restart
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")      # in a scan: none of its own bytes, and no restart
 _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 _TILE_WIDTH, _TILE_LENGTH = 322, 323                     # tags of a TIFF
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import threading
@@ -21,6 +22,7 @@ from backend.image.png_completeness import is_whole
 from backend.image.read import read_metadata
 from backend.store.picture_rebuild import rebuild_history
 from tests.guest import Guest
+from tests.processor_speed import slowness
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -171,6 +173,15 @@ def test_what_only_looks_like_scans_is_none() -> None:
     plain = io.BytesIO()
     Image.effect_noise((64, 64), 90).save(plain, "JPEG", quality=100, comment=b"\xff\xda" * 500)
     assert upload_decoding.picture(plain.getvalue() + b"\xff\xda" * 500).size == (64, 64)
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\0", b"\xff\xd0", b"\xff\xfe\0\2", b"\xff\xd8", b"\xff\1"])
+def test_scans_are_counted_in_no_time(filling: bytes) -> None:
+    """Also in what is no picture: counting is there to save time."""
+    started = time.process_time()
+    with contextlib.suppress(UserError):
+        upload_decoding.size(jpeg(64, 64, 3)[:-2] + filling * (1_000_000 // len(filling)))
+    assert time.process_time() - started < 1 * slowness()
 
 
 def test_pixels_are_looked_into_for_settings_only_up_to_the_largest_size_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
