@@ -11,6 +11,7 @@ import { styles } from "./style_sheet.js";
 import { Unit } from "./unit.js";
 
 const { record: ROWS, most: MOST } = fields.guides;
+const TOO_MANY = `At most ${MOST} guides can be on.`;
 const DEFAULTS = Object.fromEntries(Object.entries(ROWS).map(([name, row]) => [name, row.default]));
 const LATER = /\.(image|mask)$/;    // what is missing until it is chosen: told when it is drawn, the rest at once
 const WRITING = 150, CHECKING = 400;    // ms after the last change
@@ -73,7 +74,7 @@ export class Panel {
   // What Generate sends is right at once; Gradio hears of it when the person pauses.
   changed() {
     this.text = this.form.pending.guides = JSON.stringify(this.values);
-    this.adder.disabled = this.full;
+    this.offer();
     clearTimeout(this.writing);
     this.writing = setTimeout(() => this.form.apply({ guides: this.text }), WRITING);
     this.checkSoon();
@@ -110,7 +111,12 @@ export class Panel {
     this.views = this.values.map((value, number) => new Unit(this, number, value));
     this.list.replaceChildren(...this.views.map(view => view.root));
     this.empty.hidden = this.values.length > 0;
+    this.offer();
+  }
+
+  offer() {
     this.adder.disabled = this.full;
+    this.adder.title = this.full ? TOO_MANY : "";
   }
 
   get full() { return this.values.filter(unit => unit.enabled).length >= MOST; }
@@ -137,7 +143,7 @@ export class Panel {
 
   copy(number) {
     const unit = { ...this.values[number] };
-    if (unit.enabled && this.full) return note(`At most ${MOST} guides can be on.`, 6000);
+    if (unit.enabled && this.full) return note(TOO_MANY, 6000);
     this.open.add(unit);
     this.lay(this.values.toSpliced(number + 1, 0, unit), number + 1);
   }
