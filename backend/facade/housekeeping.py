@@ -72,6 +72,8 @@ class Housekeeping:
                 return
             with _tried(f"{kind} files could not be read ahead"):
                 self._parts.networks.cards(Wanted(kind))
+            with _tried(f"unfinished notes beside {kind} files could not be deleted"):
+                self._parts.networks.sweep_unfinished(kind, self._started)
 
     def _sweep_often(self) -> None:
         parts = self._parts

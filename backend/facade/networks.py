@@ -23,7 +23,7 @@ from backend.catalog.network_facts import file_facts
 from backend.catalog.network_problems import misfit
 from backend.catalog.side_cars import NOTES, PICTURES, place_of, read_notes, with_notes
 from backend.errors import CheckpointError, InvalidRequest, NotFound, StorageError
-from backend.files.atomic_write import write_atomically
+from backend.files.atomic_write import sweep_unfinished, write_atomically
 from backend.files.regular_files import read_json
 from backend.files.write_errors import Purpose
 from backend.image.decode_budget import DECODING
@@ -155,6 +155,11 @@ class Networks:
     def refresh(self, kind: str) -> None:
         self._catalog.scan(_known(kind))
         self._cards.forget(kind)
+
+    def sweep_unfinished(self, kind: str, before: float) -> None:
+        """Delete what was being written beside these networks at `before` (seconds since the epoch)."""
+        for folder in {Path(card.file.path).parent for card in self._cards.look(kind).cards}:
+            sweep_unfinished(folder, before, deep=False)
 
     def _searched(self, wanted: Wanted) -> list[Card]:
         """By name. A word may have the signs that a file has and its name here has not."""

@@ -46,9 +46,12 @@ def temporary_file(write: Callable[[IO[bytes]], object], purpose: Purpose) -> IO
         raise purpose.refused(error) from error
 
 
-def sweep_unfinished(folder: Path, before: float) -> None:
-    """Delete files below `folder` that were in the making at `before` (seconds since the epoch) and never finished."""
-    for path in folder.rglob(f".*{TEMPORARY}"):
+def sweep_unfinished(folder: Path, before: float, *, deep: bool = True) -> None:
+    """Delete files that were in the making at `before` (seconds since the epoch) and never finished.
+
+    They lie in `folder`, and in all folders in it where `deep`.
+    """
+    for path in (folder.rglob if deep else folder.glob)(f".*{TEMPORARY}"):
         try:
             if path.stat().st_mtime < before:
                 path.unlink()

@@ -24,6 +24,8 @@ from backend.store.preferences import Preferences
 from backend.store.uploads import Uploads
 from tests.guest import Guest, user_of
 from tests.pure.test_history import file
+from tests.pure.test_model_kinds import told
+from tests.pure.test_network_cards import SD1
 from tests.tiny.house import until
 
 
@@ -145,6 +147,22 @@ def test_what_a_killed_front_left_is_swept_and_adopted(tmp_path: Path) -> None:
     assert [image.name for image in house.images()] == ["1.png"], "what a job makes, the job finds itself"
     assert made.is_file()
     house.close()
+
+
+def test_what_a_killed_front_left_beside_networks_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "NETWORKS_SECONDS", 0.0)
+    told(tmp_path / "models" / "Lora" / "style" / "ink.safetensors", SD1)
+    half, writing, elsewhere = (tmp_path / "models" / place / f".abc{TEMPORARY}" for place in ("Lora/style", "Lora", "notes"))
+    for path in (half, writing, elsewhere):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+        os.utime(path, (1e9, 1e9))
+    told(tmp_path / "models" / "Lora" / "oil.safetensors", SD1)
+    os.utime(writing, (time.time() + 60,) * 2)
+    house = Backend(Settings(data=tmp_path / "data", models=(tmp_path / "models",)), start_workers=False)
+    until(lambda: not half.exists())
+    house.close()
+    assert writing.exists() and elsewhere.exists(), "another one may be writing there; that is no folder of networks"
 
 
 def test_half_drawn_pictures_that_nobody_kept_leave_the_bin_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
