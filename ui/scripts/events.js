@@ -5,4 +5,10 @@
 const listeners = {};
 
 export const on = (type, handler) => (listeners[type] ??= []).push(handler);
-export const tell = (type, detail) => (listeners[type] ?? []).forEach(handler => handler(detail));
+
+// One that breaks is told to the console, and the others hear all the same.
+export function tell(type, detail) {
+  for (const handler of listeners[type] ?? []) {
+    try { handler(detail); } catch (error) { reportError(error); }
+  }
+}

@@ -76,6 +76,7 @@ class Form {
     });
     this.fillings++;
     this.known(names, next);
+    this.keep();        // a refresh may come before Gradio has told of them
     return names.map((name, i) => {
       const there = written(values[i]) === written(next[i]), sure = calm || written(before[name]) === written(next[i]);
       return there && sure ? AS_IT_IS : this.values[name];
@@ -98,6 +99,10 @@ class Form {
     const told = this.told(names, values);
     names.forEach((name, i) => { if (written(told[i]) !== written(this.values[name])) this.unmark(name); });
     this.known(names, told, this.checkpoint);
+    this.keep();
+  }
+
+  keep() {
     store(sessionStorage, this.key, this.values);
     store(localStorage, this.key, this.values);
   }
@@ -170,7 +175,7 @@ class Form {
   }
 
   apply(values) {
-    this.pending = { ...this.pending, ...values };
+    this.pending = { ...this.pending, ...Object.fromEntries(Object.entries(values).map(([name, value]) => [name, asText(name, value)])) };
     appeared(`#${this.tab}_apply`).then(button => button.click());
   }
 
