@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.house import Past
 from tests.browser.studio import PATIENCE, Studio
-from tests.browser.test_history import TILE, entered
+from tests.browser.test_history import SETTLED_TILE, TILE, entered
 
 
 def counted(page: Page, words: str) -> None:
@@ -109,7 +109,7 @@ def test_orders_tiles_and_a_panel_that_goes_with_its_picture(past: Past, desk: S
     counted(page, "0 pictures found")
     page.locator('[name="kind"]').select_option("")
     counted(page, "9 pictures")
-    before, size = page.evaluate(TILE), page.locator(".history-tiles input").input_value()
+    before, size = page.evaluate(SETTLED_TILE), page.locator(".history-tiles input").input_value()
     page.locator(".history-tiles input").fill("300")
     page.wait_for_function(f"{TILE} > {before} * 1.5")
     page.locator(".history-tiles input").fill(size)

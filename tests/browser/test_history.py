@@ -16,6 +16,14 @@ from tests.browser.studio import PATIENCE, Studio
 from tests.browser.test_everyone import CONTRAST, NAMELESS
 
 TILE = "document.querySelector('.shot').getBoundingClientRect().width"
+# How wide one is, once it has been so for a while: the tab lays them anew as it comes into sight.
+SETTLED_TILE = f"""async () => {{
+  for (let was = 0, frames = 0; frames < 10; frames++) {{
+    await new Promise(requestAnimationFrame);
+    if (was !== {TILE}) [was, frames] = [{TILE}, 0];
+  }}
+  return {TILE};
+}}"""
 # As Enter in the search does it; with what comes of it.
 ASKED_AGAIN = """async () => {
   document.querySelector(".history-search")?.requestSubmit();
@@ -85,7 +93,7 @@ def test_a_search_narrows_and_is_remembered_with_the_tiles_size(past: Past, stag
     counted(page, "10 pictures found")
     page.locator('.history-search [name="checkpoint"]').select_option("photo-v2")
     page.locator('.history-search [name="sampler"]').select_option("DPM++ 2M")
-    before = page.evaluate(TILE)
+    before = page.evaluate(SETTLED_TILE)
     page.locator(".history-tiles input").fill("300")
     page.reload()
     opened(stage.settled().page)
