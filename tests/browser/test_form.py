@@ -483,7 +483,8 @@ def test_pictures_that_are_kept_no_longer_are_missed_at_their_guide(desk: Studio
 
 def test_what_belongs_to_a_picture_or_a_preprocessor_goes_with_it(desk: Studio) -> None:
     page, panel = desk.page, desk.page.locator("#txt2img_guides .guides")
-    page.evaluate("easel.form('txt2img').apply({ guides: JSON.stringify([{ module: 'canny', image: 'ab'.repeat(32), threshold_a: 150, face_index: 3, union_type: 'Hard Edge' }]) })")
+    picture = page.request.post(f"{desk.url}easel/upload", data=square()).json()["id"]
+    page.evaluate("image => easel.form('txt2img').apply({ guides: JSON.stringify([{ module: 'canny', image, threshold_a: 150, face_index: 3, union_type: 'Hard Edge' }]) })", picture)
     if not panel.is_visible():
         page.locator("#txt2img_guides_fold").get_by_role("button").first.click()
     place = page.locator("#txt2img_guides_0_image")
